@@ -1,0 +1,79 @@
+"""Endpoints of patients: as a trial observes them at visits, and as they truly are."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from trials import schema
+from trials.endpoints import Endpoint, share_within
+
+
+class Observed(NamedTuple):
+    """Values of an endpoint, any leading axes; NaN where it cannot be told.
+
+    values: the number, or for `first` the day of the event or of the last visit; events: which of those are events.
+    """
+
+    values: np.ndarray
+    events: np.ndarray
+
+
+def observed(
+    endpoint: Endpoint, seen: Mapping[str, np.ndarray], days: np.ndarray, endpoints: Mapping[str, Endpoint]
+) -> Observed:
+    """The endpoint from measurements at visits.
+
+    seen: outcome -> (..., visit), NaN where not observed. days: of the visits, (visit,).
+    A share is taken over the time that was observed, linear between visits (Rosendaal); `ever` is told of those
+    observed until the end; a responder by his observed share.
+    """
+    if endpoint.kind == "responder":
+        share = observed(endpoints[endpoint.outcome], seen, days, endpoints).values
+        return Observed(np.where(np.isnan(share), np.nan, share >= endpoint.at_least), ~np.isnan(share))
+    counted = days <= endpoint.until / 24.0 + 1e-9
+    values, days = seen[endpoint.outcome][..., counted], days[counted]
+    there = ~np.isnan(values)
+    if endpoint.kind == "share":
+        within = share_within(values[..., :-1], values[..., 1:], *endpoint.between)
+        stretch = np.where(np.isnan(within), 0.0, np.diff(days))
+        length = stretch.sum(-1)
+        with np.errstate(invalid="ignore"):
+            share = (np.where(np.isnan(within), 0.0, within) * stretch).sum(-1) / length
+        return Observed(share, length > 0)
+    if endpoint.kind == "ever":
+        reached = (np.where(there, values, -np.inf) >= endpoint.at_least).any(-1)
+        return Observed(np.where(there[..., -1], reached, np.nan), there[..., -1])
+    low, high = endpoint.between
+    hit = there & (values >= low) & (values <= high)
+    event = hit.any(-1)
+    last = days[there.shape[-1] - 1 - np.argmax(there[..., ::-1], -1)]
+    when = np.where(event, days[np.argmax(hit, -1)], last)
+    return Observed(np.where(there.any(-1), when, np.nan), event)
+
+
+def complete(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoint]) -> np.ndarray:
+    """The endpoint of every life had no one been lost, (arm, patient): measured at all visits, `first` up to the end."""
+    outcome = endpoint.outcome if endpoint.kind != "responder" else endpoints[endpoint.outcome].outcome
+    measured = {outcome: cohort[outcome + schema.MEASURED].values}
+    result = observed(endpoint, measured, cohort[schema.VISIT].values, endpoints)
+    if endpoint.kind == "first":
+        return np.where(result.events, result.values, np.where(np.isnan(result.values), np.nan, endpoint.until / 24.0))
+    return result.values
+
+
+def true(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoint]) -> np.ndarray:
+    """The endpoint of every life without measurement error, from every tick, (arm, patient).
+
+    `first` is what a visit finds, and so is taken from complete visits.
+    """
+    if endpoint.kind == "first":
+        return complete(endpoint, cohort, endpoints)
+    if endpoint.kind == "responder":
+        share = true(endpoints[endpoint.outcome], cohort, endpoints)
+        return np.where(np.isnan(share), np.nan, share >= endpoint.at_least)
+    gathered = cohort[str(endpoint.fold)].values
+    if endpoint.kind == "share":
+        return gathered
+    return np.where(np.isnan(gathered), np.nan, gathered >= endpoint.at_least)

@@ -1,0 +1,185 @@
+"""The solve loop: observe -> policy -> adherence -> advance, tick by tick, in blocks of lanes of one width.
+
+Written for one patient; lanes come by vmap. No lane reads another, the width is fixed and short blocks are padded,
+so that a patient's bits do not depend on who is solved beside him.
+"""
+
+import enum
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from solvers.policy import Policy, Seen
+from solvers.status import Status
+from solvers.twin import Twin
+
+WIDTH = 256  # lanes in a block; tests/benchmarks/width.py measures others
+
+
+class Purpose(enum.IntEnum):
+    """What a patient's random numbers are for; each purpose has its own stream."""
+
+    MEASUREMENT = 1
+    ADHERENCE = 2
+
+
+class Fold(NamedTuple):
+    """A number per life gathered at every tick, so that no trajectory need be kept.
+
+    step(total, before, after, time, tick): outputs by name at both ends of the tick that starts at `time` [h].
+    """
+
+    name: str
+    initial: float
+    step: Callable[[Any, Mapping[str, Any], Mapping[str, Any], Any, float], Any]
+
+
+class Plan(NamedTuple):
+    """When things happen. tick [h]; ticks: how many; records, visits: tick numbers, increasing, from 0 to `ticks`.
+
+    outcomes: names of outputs and actions to record. taken: probability that a self-administered action is taken.
+    """
+
+    tick: float
+    ticks: int
+    records: tuple[int, ...]
+    visits: tuple[int, ...]
+    outcomes: tuple[str, ...]
+    folds: tuple[Fold, ...] = ()
+    taken: float = 1.0
+
+
+class Lives(NamedTuple):
+    """What happened to a block of patients under one arm.
+
+    recorded: outcome -> (patient, record); an action is the amount given since the record before.
+    measured: output -> (patient, visit), with error. folds: name -> (patient,). status: (patient,) of Status.
+    """
+
+    recorded: dict[str, np.ndarray]
+    measured: dict[str, np.ndarray]
+    folds: dict[str, np.ndarray]
+    status: np.ndarray
+
+
+def solver(twin: Twin, policy: Policy, plan: Plan, seed: int, width: int = WIDTH) -> Callable[..., Lives]:
+    """Compiles one arm. Returns solve(patients, values) -> Lives.
+
+    patients: their numbers, (n,) with n <= width; they key the random numbers. values: parameters and covariates by
+    name, each (n,). Raises ValueError for a plan that names an unknown outcome or a block wider than `width`.
+    """
+    known = [item.name for item in (*twin.outputs, *twin.actions)]
+    for outcome in plan.outcomes:
+        if outcome not in known:
+            raise ValueError(f"outcome '{outcome}' is unknown to twin '{twin.name}'; write one of: {', '.join(known)}")
+    names = [variable.name for variable in (*twin.parameters, *twin.covariates)]
+    compiled = jax.jit(jax.vmap(functools.partial(_life, twin, policy, plan, seed)))
+
+    def solve(patients: np.ndarray, values: Mapping[str, np.ndarray]) -> Lives:
+        count = len(patients)
+        if not 0 < count <= width:
+            raise ValueError(f"a block takes 1 to {width} patients, got {count}")
+        lanes = np.minimum(np.arange(width), count - 1)  # padding repeats the last patient
+        lives = compiled(np.asarray(patients)[lanes], {name: np.asarray(values[name], float)[lanes] for name in names})
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], Lives(*lives))
+
+    return solve
+
+
+def _life(twin: Twin, policy: Policy, plan: Plan, seed: int, patient: Any, values: Mapping[str, Any]) -> tuple:
+    """One patient's life under one arm; the fields of Lives, without the patient axis."""
+    typical = {parameter.name: parameter.typical for parameter in twin.parameters}
+    known = {covariate.name: values[covariate.name] for covariate in twin.covariates}
+    p = twin.namespace(values)
+    outputs = {output.name: output for output in twin.outputs}
+    noise, taken = _randomness(twin, plan, seed, patient)
+    is_visit = np.isin(np.arange(plan.ticks + 1), plan.visits)
+
+    def look(y: Any, time: Any, visit: Any, z: Any) -> tuple[dict, dict, Any]:
+        true = {name: jnp.asarray(value, float) for name, value in twin.observe(y, p, time).items()}
+        measured = {name: outputs[name].measure(true[name], z[i, 0], z[i, 1]) for i, name in enumerate(outputs)}
+        health = _health(twin, y, true)
+        return true, {name: jnp.where(visit, value, jnp.nan) for name, value in measured.items()}, health
+
+    def gather(totals: dict, before: Mapping[str, Any], after: Mapping[str, Any], time: Any) -> dict:
+        return {fold.name: fold.step(totals[fold.name], before, after, time, plan.tick) for fold in plan.folds}
+
+    def tick(carry: tuple, now: tuple) -> tuple:
+        y, memory, totals, before, worst = carry
+        number, visit, z, takes = now
+        time = number * plan.tick
+        true, measured, health = look(y, time, visit, z)
+        after_first = number > 0
+        totals = jax.tree.map(
+            lambda new, old: jnp.where(after_first, new, old), gather(totals, before, true, time - plan.tick), totals
+        )
+        amounts, memory = policy.decide(time, Seen(visit, measured), memory)
+        given = {name: jnp.asarray(amount, float) * takes for name, amount in amounts.items()}
+        action = twin.action(**given)
+        y = twin.advance(y, p, action, time, plan.tick)
+        return (y, memory, totals, true, jnp.maximum(worst, health)), (true, measured, action._asdict())
+
+    y = twin.initial(p)
+    memory = policy.begin(twin.namespace(typical | known))
+    totals = {fold.name: jnp.asarray(fold.initial, float) for fold in plan.folds}
+    start, _, worst = look(y, 0.0, False, noise[0])
+    numbers = jnp.arange(plan.ticks, dtype=float)
+    steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken)
+    carry, (true, measured, given) = jax.lax.scan(tick, (y, memory, totals, start, worst), steps)
+    y, _, totals, before, worst = carry
+    end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), noise[-1])
+    totals = gather(totals, before, end, (plan.ticks - 1) * plan.tick)
+
+    records, visits = np.asarray(plan.records, int), np.asarray(plan.visits, int)
+    recorded = {}
+    for outcome in plan.outcomes:
+        if outcome in outputs:
+            recorded[outcome] = jnp.append(true[outcome], end[outcome])[records]
+        else:
+            running = jnp.concatenate([jnp.zeros(1), jnp.cumsum(given[outcome])])[records]
+            recorded[outcome] = jnp.diff(running, prepend=0.0)
+    seen = {name: jnp.append(measured[name], measured_end[name])[visits] for name in outputs if name in plan.outcomes}
+    worst = jnp.maximum(jnp.maximum(worst, health), _within_bounds(twin, values))
+    return recorded, seen, totals, worst.astype(jnp.int8)
+
+
+def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Array, jax.Array]:
+    """Normal draws (tick + 1, output, 2), zero between visits, and whether each tick's action is taken (tick,).
+
+    Keyed by patient, purpose and tick, never by arm: the same luck under every arm, whatever the visits.
+    """
+    own = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), patient)
+    measurement = jax.random.fold_in(own, Purpose.MEASUREMENT)
+    visits = jnp.asarray(plan.visits, int)
+    shape = (len(twin.outputs), 2)
+    drawn = jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(measurement, number), shape))(visits)
+    noise = jnp.zeros((plan.ticks + 1, *shape)).at[visits].set(drawn)
+    if plan.taken >= 1.0:
+        return noise, jnp.ones(plan.ticks)
+    adherence = jax.random.fold_in(own, Purpose.ADHERENCE)
+    luck = jax.vmap(lambda number: jax.random.uniform(jax.random.fold_in(adherence, number)))(jnp.arange(plan.ticks))
+    return noise, (luck < plan.taken).astype(float)
+
+
+def _health(twin: Twin, y: Any, true: Mapping[str, Any]) -> jax.Array:
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((y, dict(true)))]))
+    inside = jnp.all(
+        jnp.stack([(true[item.name] >= item.bounds[0]) & (true[item.name] <= item.bounds[1]) for item in twin.outputs])
+    )
+    return jnp.where(finite, jnp.where(inside, int(Status.OK), int(Status.OUT_OF_BOUNDS)), int(Status.NOT_FINITE))
+
+
+def _within_bounds(twin: Twin, values: Mapping[str, Any]) -> jax.Array:
+    sound = jnp.all(
+        jnp.stack(
+            [
+                (values[item.name] >= item.bounds[0]) & (values[item.name] <= item.bounds[1])
+                for item in (*twin.parameters, *twin.covariates)
+            ]
+        )
+    )
+    return jnp.where(sound, int(Status.OK), int(Status.BAD_PARAMETER))

@@ -1,0 +1,26 @@
+"""What became of one life: a small integer stored beside its data."""
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """Status of one patient under one arm."""
+
+    NOT_RUN = 0  # an unwritten chunk reads as 0
+    OK = 1
+    NOT_ELIGIBLE = 2  # drawn, marked, and not simulated
+    NOT_FINITE = 3  # a state or outcome left the finite numbers
+    OUT_OF_BOUNDS = 4  # an outcome left the range that its twin declares possible
+    BAD_PARAMETER = 5  # a parameter or covariate lies outside its declared bounds
+
+
+REASONS: dict[Status, str] = {
+    Status.NOT_RUN: "not run",
+    Status.OK: "ok",
+    Status.NOT_ELIGIBLE: "not eligible",
+    Status.NOT_FINITE: "a state or outcome is not finite",
+    Status.OUT_OF_BOUNDS: "an outcome left its possible range",
+    Status.BAD_PARAMETER: "a parameter or covariate lies outside its bounds",
+}
+
+FAILED = (Status.NOT_FINITE, Status.OUT_OF_BOUNDS, Status.BAD_PARAMETER)

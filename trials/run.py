@@ -1,0 +1,206 @@
+"""Running a study: which blocks it lacks, handed to a map, kept in the store."""
+
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from solvers.status import Status
+from trials import document, key, schema, store
+from trials.simulate import Record, Task, simulate
+from trials.study import Study, study
+
+CHUNK = 2048  # patients in a shard; a whole number of blocks
+
+Map = Callable[[Callable[[Task], Record], Iterable[Task]], Iterator[Record]]
+Progress = Callable[[Record | None, int, int], None]
+
+
+class Outcome(NamedTuple):
+    """What a run did. total: tasks of the study. computed: records of those that were not there already."""
+
+    folder: Path
+    total: int
+    computed: tuple[Record, ...]
+
+
+def groups(plan: Study) -> dict[str, int]:
+    """Groups of the store and how many patients each has."""
+    sizes = {schema.CANDIDATES: plan.size}
+    uncertainty = plan.recipe.uncertainty
+    if uncertainty.draws:
+        sizes[schema.UNCERTAINTY] = uncertainty.draws * uncertainty.patients
+    return sizes
+
+
+def layout(plan: Study) -> store.Layout:
+    """The arrays that a study's lives fill, with units in their attributes."""
+    lives = (schema.ARM, schema.PATIENT)
+    units = {item.name: item.unit for item in (*plan.twin.outputs, *plan.twin.actions)}
+    titles = {item.name: item.title for item in (*plan.twin.outputs, *plan.twin.actions)}
+    variables: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {}
+    outputs = [output.name for output in plan.twin.outputs]
+    for outcome in plan.plan.outcomes:
+        title = titles[outcome] or outcome
+        if outcome in outputs:
+            attributes = {"units": units[outcome], "long_name": title}
+            seen = {"units": units[outcome], "long_name": f"{title}, measured at visits"}
+            variables[outcome + schema.MEASURED] = ((*lives, schema.VISIT), "f8", seen)
+        else:
+            attributes = {"units": units[outcome], "long_name": f"{title}, taken since the record before"}
+        variables[outcome] = ((*lives, schema.TIME), "f8", attributes)
+    for fold in plan.plan.folds:
+        variables[fold.name] = (lives, "f8", {"long_name": "gathered at every tick"})
+    meanings = " ".join(status.name.lower() for status in Status)
+    variables[schema.STATUS] = (lives, "i1", {"flag_values": [int(s) for s in Status], "flag_meanings": meanings})
+    for variable in plan.population.variables:
+        attributes = {"units": variable.unit, "long_name": variable.title or variable.name, "kind": variable.kind}
+        if variable.levels:
+            attributes |= {"flag_values": list(range(len(variable.levels))), "levels": list(variable.levels)}
+        variables[variable.name] = ((schema.PATIENT,), "f8", attributes)
+    variables[schema.ELIGIBLE] = ((schema.PATIENT,), "b1", {"long_name": "meets every criterion of eligibility"})
+    variables[schema.PATIENT] = ((schema.PATIENT,), "i8", {"long_name": "number of the patient"})
+    variables[schema.DRAW] = ((schema.PATIENT,), "i8", {"long_name": "draw of the population; 0 is the point estimate"})
+    return store.Layout(
+        variables,
+        {
+            schema.TIME: (schema.TIME, plan.record_days, {"units": "days", "long_name": "time from randomisation"}),
+            schema.VISIT: (schema.VISIT, plan.visit_days, {"units": "days", "long_name": "time of the visit"}),
+        },
+    )
+
+
+Keys = dict[str, dict[str, str]]
+
+
+def block_keys(plan: Study, made_by: dict[str, Any]) -> Keys:
+    """Keys by group and arm; arm '' is who the patients are."""
+    return {
+        name: {"": key.patients_key(plan, made_by, name)}
+        | {arm.name: key.arm_key(plan, arm, made_by, name) for arm in plan.arms}
+        for name in groups(plan)
+    }
+
+
+def tasks(plan: Study, folder: Path, chunk: int, width: int, keys: Keys) -> list[Task]:
+    """All tasks of a study: who the patients are, then their lives arm by arm."""
+    found = []
+    for name, size in groups(plan).items():
+        whole = -(-size // width) * width
+        for arm, hashed in keys[name].items():
+            for number, start in enumerate(range(0, size, chunk)):
+                stop = min(start + chunk, whole)
+                found.append(Task(str(folder), plan.text, name, arm, number, start, stop, width, hashed))
+    return found
+
+
+def run(
+    plan: Study, out: Path | str, *, map: Map = map, chunk: int | None = None, progress: Progress | None = None
+) -> Outcome:
+    """Simulates what the folder lacks of the study; a finished one recomputes nothing.
+
+    map(function, tasks) yields the records as they come; progress(record, done, total) is called after each, and
+    once with None before the first. chunk: patients in a shard, fixed when the store is made.
+    Raises ValueError for a folder that holds other patients, is being written, or cannot be read.
+    """
+    folder = Path(out).absolute()
+    with store.writer(folder):
+        made_by = key.engine()
+        if store.exists(folder):
+            chunk, made_by = _resumed(plan, folder, chunk, made_by)
+        chunk = chunk or CHUNK
+        if chunk <= 0 or chunk % made_by["width"]:
+            raise ValueError(f"chunk {chunk} is no whole number of blocks; write a multiple of {made_by['width']}")
+        arms = [arm.name for arm in plan.arms]
+        shape = layout(plan)
+        for name, size in groups(plan).items():
+            store.prepare(folder, name, shape, arms, size, chunk, int(made_by["width"]))
+        keys = block_keys(plan, made_by)
+        store.group(folder, "").attrs.update(_attributes(plan, chunk, made_by, keys))
+        store.write_text(folder / store.STUDY, plan.text)
+        every = tasks(plan, folder, chunk, int(made_by["width"]), keys)
+        lacking = [task for task in every if not store.done(folder, task.group, task.arm, task.chunk, task.stop, task.key)]
+        if progress:
+            progress(None, len(every) - len(lacking), len(every))
+        computed = []
+        for record in map(simulate, lacking):
+            computed.append(record)
+            if progress:
+                progress(record, len(every) - len(lacking) + len(computed), len(every))
+        store.finish(folder, groups(plan))
+    return Outcome(folder, len(every), tuple(computed))
+
+
+def _attributes(plan: Study, chunk: int, made_by: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    return {
+        "study": plan.text,
+        "seed": plan.seed,
+        "engine": json.dumps(made_by, sort_keys=True),
+        "chunk": chunk,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keys": json.dumps(keys),
+    }
+
+
+def _resumed(plan: Study, folder: Path, chunk: int | None, made_by: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Chunk and engine of the store that is there. Raises ValueError where it cannot take this study."""
+    attributes = dict(store.group(folder, "").attrs)
+    if "keys" not in attributes:  # killed before anything was computed
+        shutil.rmtree(folder / store.COHORT)
+        shutil.rmtree(folder / store.MARKERS, ignore_errors=True)
+        return chunk or CHUNK, made_by
+    stored = int(str(attributes["chunk"]))
+    if chunk not in (None, stored):
+        raise ValueError(f"{folder} has chunks of {stored}, not {chunk}; leave --chunk out, or give another --out")
+    kept = json.loads(str(attributes["engine"]))
+    made_by = made_by | {"width": kept["width"]}
+    if key.patients_key(plan, made_by, "") != json.loads(str(attributes["keys"]))[""][""]:
+        raise ValueError(
+            f"{folder} holds other patients (another population, seed, eligibility, twin or version); "
+            "give another --out, or remove the folder"
+        )
+    before = store.open_group(folder, "")
+    for name, days in ((schema.TIME, plan.record_days), (schema.VISIT, plan.visit_days)):
+        if not np.array_equal(before[name].values, days):
+            raise ValueError(f"{folder} was run with other times of {name}; give another --out, or remove the folder")
+    return stored, made_by
+
+
+def cohort(folder: Path | str, group: str = schema.CANDIDATES) -> tuple[Study, xr.Dataset]:
+    """The study of a run and its cohort, dims (arm, patient, time), opened lazily.
+
+    group: '' for the candidates (draw 0), 'uncertainty' for the population's other draws.
+    Raises ValueError where the folder is no run, or a block of it is not written.
+    """
+    folder = Path(folder)
+    path = folder / store.STUDY
+    if not path.exists() or not store.exists(folder):
+        raise ValueError(f"{folder} holds no run; make one with: trialtwin run STUDY --out {folder}")
+    plan = study(document.read(path), folder)
+    if group not in groups(plan):
+        raise ValueError(f"{folder} has no group '{group}'; write one of: {', '.join(repr(name) for name in groups(plan))}")
+    attributes = dict(store.group(folder, "").attrs)
+    try:
+        chunk, width = int(str(attributes["chunk"])), int(json.loads(str(attributes["engine"]))["width"])
+        # The keys of the time of the run: an older run stays readable after the software has moved on.
+        keys = json.loads(str(attributes["keys"]))
+        every = tasks(plan, folder, chunk, width, keys)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{folder} does not say how it was made; run the study again") from error
+    for task in every:
+        if task.group == group and not store.done(folder, group, task.arm, task.chunk, task.stop, task.key):
+            what = f"arm '{task.arm}'" if task.arm else "the population"
+            raise ValueError(
+                f"{folder}: patients {task.start}-{task.stop - 1} of {what} are not written; "
+                f"finish it with: trialtwin run {path} --out {folder}"
+            )
+    data = store.open_group(folder, group)
+    arms = [arm.name for arm in plan.arms]
+    return plan, data.sel({schema.ARM: arms}).isel({schema.PATIENT: slice(0, groups(plan)[group])})
