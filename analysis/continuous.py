@@ -49,7 +49,13 @@ def t_test(
 
 
 def interval(
-    value: np.ndarray, se: np.ndarray, law: object, statistic: np.ndarray, alpha: float, sided: int, subjects: np.ndarray
+    value: np.ndarray,
+    se: np.ndarray,
+    law: object,
+    statistic: np.ndarray,
+    alpha: float,
+    sided: int,
+    subjects: np.ndarray,
 ) -> Estimate:
     """Interval and p-value of an estimate whose statistic follows `law`, a frozen scipy distribution."""
     tail = law.sf(np.abs(statistic)) if sided == 2 else law.sf(statistic)  # type: ignore[attr-defined]

@@ -54,7 +54,7 @@ def observed(
 
 
 def complete(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoint]) -> np.ndarray:
-    """The endpoint of every life had no one been lost, (arm, patient): measured at all visits, `first` up to the end."""
+    """The endpoint of every life had no one been lost, (arm, patient), from all visits; `first` up to the end."""
     outcome = endpoint.outcome if endpoint.kind != "responder" else endpoints[endpoint.outcome].outcome
     measured = {outcome: cohort[outcome + schema.MEASURED].values}
     result = observed(endpoint, measured, cohort[schema.VISIT].values, endpoints)

@@ -17,8 +17,8 @@ class Figure(NamedTuple):
 class Characteristics(NamedTuple):
     """mean, empirical_se: of the estimates. model_se: mean of the standard errors that the trials report.
 
-    power: share of trials with p < alpha. bias: mean estimate less the truth. coverage: share of intervals that hold it.
-    replicates: how many trials could be estimated.
+    power: share of trials with p < alpha. bias: mean estimate less the truth. coverage: share of intervals that hold
+    the truth. replicates: how many trials could be estimated.
     """
 
     mean: Figure

@@ -162,8 +162,8 @@ def _endpoint_rows(
         rows.append(_needed_row(f"{name}: number needed to treat, truth", whole, label))
     for group in truth.subgroups(cohort, study.population.variables, study.subgroups, inside):
         rows += _subgroup_rows(endpoint, group, values, pair, arms, label)
-    rows += _spread_rows(study, endpoint, values, seen, pair, inside, estimated, label)
-    rows += _ignorance_rows(study, endpoint, values, pair, inside, whole.value, label, folder)
+    rows += _spread_rows(endpoint, values, seen, pair, inside, label)
+    rows += _ignorance_rows(study, endpoint, pair, whole.value, folder)
     return rows
 
 
@@ -229,14 +229,7 @@ def _subgroup_rows(
 
 
 def _spread_rows(
-    study: Study,
-    endpoint: Endpoint,
-    values: np.ndarray,
-    seen: np.ndarray,
-    pair: tuple[int, int],
-    inside: np.ndarray,
-    estimated: Estimate,
-    label: str,
+    endpoint: Endpoint, values: np.ndarray, seen: np.ndarray, pair: tuple[int, int], inside: np.ndarray, label: str
 ) -> list[Row]:
     """Spread between patients, and by measurement and visits, apart from each other."""
     individual = (values[pair[0]] - values[pair[1]])[inside]
@@ -246,54 +239,39 @@ def _spread_rows(
         known = each[~np.isnan(each)]
         sd = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
         se = sd / (2 * max(len(known) - 1, 1)) ** 0.5
-        rows.append(Row(f"{endpoint.name}: spread of the effect {what} (SD)", None, label, sd, None, None, se, None, endpoint.unit))
+        rows.append(
+            Row(
+                f"{endpoint.name}: spread of the effect {what} (SD)",
+                None,
+                label,
+                sd,
+                None,
+                None,
+                se,
+                None,
+                endpoint.unit,
+            )
+        )
     return rows
 
 
-def _ignorance_rows(
-    study: Study,
-    endpoint: Endpoint,
-    values: np.ndarray,
-    pair: tuple[int, int],
-    inside: np.ndarray,
-    target: float,
-    label: str,
-    folder: Path,
-) -> list[Row]:
-    """Spread over the population's own uncertainty."""
-    if study.recipe.uncertainty.draws < 2:
+def _ignorance_rows(study: Study, endpoint: Endpoint, pair: tuple[int, int], target: float, folder: Path) -> list[Row]:
+    """Spread over the population's own uncertainty, apart from the rest."""
+    uncertainty = study.recipe.uncertainty
+    if uncertainty.draws < 2:
         return []
     _, uncertain = run.cohort(folder, schema.UNCERTAINTY)
-    named = {each.name: each for each in study.endpoints}
-    point = np.where(inside, values[pair[0]] - values[pair[1]], np.nan)[: study.recipe.uncertainty.patients]
-    within = truth.pool(uncertain)
-    if np.isnan(point).all() or not within.any():
-        return []
-    spread = ignorance(uncertain, within, true(endpoint, uncertain, named), pair, point, target)
-    name, n = endpoint.name, len(spread.shifts)
+    values = true(endpoint, uncertain, {each.name: each for each in study.endpoints})
+    effects = np.where(truth.pool(uncertain), values[pair[0]] - values[pair[1]], np.nan)
+    try:
+        spread = ignorance(effects.reshape(uncertainty.draws, uncertainty.patients), target)
+    except ValueError:
+        return []  # no patient is eligible in every draw
+    name, unit, label = endpoint.name, endpoint.unit, " - ".join(study.contrast)
+    spreads = f"{name}: spread of the truth over the population's own uncertainty (SD)"
+    within = f"{name}: difference, over the population's own uncertainty"
+    sd, mcse = spread.sd
     return [
-        Row(
-            f"{name}: spread of the truth over the population's own uncertainty (SD)",
-            None,
-            label,
-            spread.sd.value,
-            None,
-            None,
-            None,
-            spread.sd.mcse,
-            endpoint.unit,
-            n,
-        ),
-        Row(
-            f"{name}: difference, over the population's own uncertainty",
-            None,
-            label,
-            target,
-            spread.lower,
-            spread.upper,
-            spread.sd.value,
-            None,
-            endpoint.unit,
-            n,
-        ),
+        Row(spreads, None, label, sd, None, None, None, mcse, unit, spread.draws),
+        Row(within, None, label, target, spread.lower, spread.upper, sd, None, unit, spread.draws),
     ]

@@ -11,7 +11,8 @@ def restricted_mean(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Area under Kaplan-Meier's curve up to `until`, and its variance by Greenwood; each (replicate,).
 
-        S(t) = prod (1 - d_j/n_j),   area = integral of S,   var = sum A_j^2 d_j / (n_j (n_j - d_j)),  A_j = area after t_j
+        S(t) = prod (1 - d_j/n_j),   area = integral of S,
+        var = sum A_j^2 d_j / (n_j (n_j - d_j)),   A_j = area after t_j
 
     times: of event or censoring, (replicate, subject); events: bool; used: which subjects count. grid: every time at
     which an event can happen, increasing, (time,). Censoring at a time comes after the events of that time.
@@ -52,9 +53,7 @@ def restricted_mean_difference(
 ) -> Estimate:
     """Difference of restricted means between two arms, by the normal distribution. Times of NaN are left out."""
     known = ~np.isnan(times)
-    (a, var_a), (b, var_b) = (
-        restricted_mean(times, events, known & (arms == arm), grid, until) for arm in contrast
-    )
+    (a, var_a), (b, var_b) = (restricted_mean(times, events, known & (arms == arm), grid, until) for arm in contrast)
     with np.errstate(divide="ignore", invalid="ignore"):
         se = np.sqrt(var_a + var_b)
         statistic = (a - b) / se

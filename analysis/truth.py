@@ -61,7 +61,7 @@ def effect(values: np.ndarray, contrast: tuple[int, int], inside: np.ndarray) ->
 def subgroups(
     cohort: xr.Dataset, variables: Sequence[Variable], by: Sequence[tuple[str, float]], inside: np.ndarray
 ) -> list[Subgroup]:
-    """The patients `inside` split by covariates: by level, or in bands of a width [its unit] that start at multiples of it."""
+    """The patients `inside` split by covariates: by level, or in bands of a width [its unit] from its multiples."""
     named = {variable.name: variable for variable in variables}
     found = []
     for name, width in by:

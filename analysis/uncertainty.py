@@ -3,43 +3,48 @@
 from typing import NamedTuple
 
 import numpy as np
-import xarray as xr
 
 from analysis.operating import Figure
-from trials import schema
+from analysis.truth import NORMAL_95
 
 
 class Ignorance(NamedTuple):
     """Spread of a true contrast over draws of the population's own uncertainty.
 
-    The draws share their patients' luck, so that they differ by the population alone. shifts: (draw,) contrast of the
-    draw less that of the same patients in the point estimate. lower, upper: 2.5 and 97.5 % quantiles of truth + shift.
+    sd: without what the draws' finite number of patients adds. lower, upper: truth -+ 1.96 sd. raw_sd: of the draws'
+    means as they are. draws, patients: how many of each.
     """
 
     sd: Figure
     lower: float
     upper: float
-    shifts: np.ndarray
+    raw_sd: float
+    draws: int
+    patients: float
 
 
-def ignorance(
-    uncertain: xr.Dataset,
-    inside: np.ndarray,
-    values: np.ndarray,
-    contrast: tuple[int, int],
-    point: np.ndarray,
-    truth: float,
-) -> Ignorance:
-    """Spread over the draws of `uncertain`.
+def ignorance(effects: np.ndarray, truth: float) -> Ignorance:
+    """Spread over draws of individual effects, (draw, patient), NaN for those not eligible; `truth` is of draw 0.
 
-    inside: (patient,) bool of `uncertain`; values: (arm, patient) there. point: individual effects, (patient,), of the
-    same patients in draw 0, NaN where not eligible. truth: the contrast over all of draw 0.
+    The draws share their patients' luck, so a patient's own effect cancels; what is left of him is his interaction with
+    the draw, which is taken out by a two-way analysis of variance:
+
+        sd^2 = Var_draw(mean) - MS_interaction / patients, at least 0
+
+    Searle, Casella & McCulloch, Variance Components, section 4.3. Raises ValueError for fewer than two draws, or
+    patients that are eligible in every draw.
     """
-    draws = uncertain[schema.DRAW].values
-    effects = np.where(inside, values[contrast[0]] - values[contrast[1]], np.nan)
-    by_draw = np.array([np.nanmean(effects[draws == draw]) for draw in np.unique(draws) if inside[draws == draw].any()])
-    shifts = by_draw - np.nanmean(point)
-    n = len(shifts)
-    sd = float(shifts.std(ddof=1)) if n > 1 else float("nan")
-    low, high = (float(q) for q in np.quantile(truth + shifts, [0.025, 0.975]))
-    return Ignorance(Figure(sd, sd / (2 * (n - 1)) ** 0.5 if n > 1 else float("nan")), low, high, shifts)
+    everywhere = effects[:, ~np.isnan(effects).any(0)]
+    draws, patients = everywhere.shape
+    if draws < 2 or patients < 2:
+        raise ValueError(f"{draws} draws of {patients} patients tell no spread; draw two or more of each")
+    means = np.nanmean(effects, axis=1)
+    each = float((~np.isnan(effects)).sum(1).mean())
+    residual = everywhere - everywhere.mean(0) - everywhere.mean(1, keepdims=True) + everywhere.mean()
+    interaction = float((residual**2).sum() / ((draws - 1) * (patients - 1)))
+    variance = float(means.var(ddof=1))
+    sd = max(variance - interaction / each, 0.0) ** 0.5
+    # The error of a variance from normal means is variance sqrt(2 / (draws - 1)); of its root, by the delta method.
+    error = variance * (2.0 / (draws - 1)) ** 0.5
+    mcse = error / (2.0 * sd) if sd > 0 else error**0.5
+    return Ignorance(Figure(sd, mcse), truth - NORMAL_95 * sd, truth + NORMAL_95 * sd, variance**0.5, draws, each)

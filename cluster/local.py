@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -25,27 +24,46 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextlib.contextmanager
-def local(workers: int | None = None) -> Iterator[Map]:
-    """Starts `workers` processes (one a core by default) and yields a map over them.
+def local(workers: int | None = None) -> Map:
+    """A map over `workers` processes of this machine, one a core by default.
 
-    The map yields results as they are finished, in any order; the first exception of a task is raised, and what is
-    still waiting is dropped. Raises ValueError for fewer than one worker.
+    The processes start when the map is given something to do, and end with it. Results come as they are finished, in
+    any order; the first exception of a task is raised, and what is still waiting is dropped. Raises ValueError for
+    fewer than one worker.
     """
     workers = cores() if workers is None else workers
     if workers < 1:
         raise ValueError(f"{workers} workers can do nothing; give 1 or more")
+
+    def over(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        todo = list(items)
+        if not todo:
+            return
+        with _client(min(workers, len(todo))) as client:
+            import distributed
+
+            futures = client.map(function, todo, pure=False)
+            try:
+                for future in distributed.as_completed(futures):
+                    yield future.result()
+            finally:
+                client.cancel(futures)
+
+    return over
+
+
+@contextlib.contextmanager
+def _client(workers: int) -> Iterator[Any]:
     import dask
     import distributed
 
-    context = multiprocessing.get_context("spawn")
     settings = {
-        "distributed.worker.multiprocessing-method": context.get_start_method(),
+        "distributed.worker.multiprocessing-method": "spawn",
         "distributed.worker.daemon": False,
         "distributed.nanny.environ": ONE_THREAD,
+        # Tasks hand back a small record; nothing of theirs is worth spilling.
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
-        "distributed.scheduler.allowed-failures": 1,
         "distributed.comm.timeouts.connect": "60s",
     }
     with contextlib.ExitStack() as stack:
@@ -57,20 +75,12 @@ def local(workers: int | None = None) -> Iterator[Map]:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                # Without an address its web server would listen on every interface.
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 local_directory=scratch,
                 silence_logs=logging.CRITICAL,
                 memory_limit=0,
             )
         )
-        client = stack.enter_context(distributed.Client(cluster))
-
-        def over(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-            futures = client.map(function, list(items), pure=False)
-            try:
-                for future in distributed.as_completed(futures):
-                    yield future.result()
-            finally:
-                client.cancel(futures)
-
-        yield over
+        yield stack.enter_context(distributed.Client(cluster))

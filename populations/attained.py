@@ -40,13 +40,19 @@ def _rows(population: Population, people: Reference, size: int) -> Iterator[Row]
     drawn |= {name: drawn[name] / factor for name, factor in population.factors.items()}
     units = {variable.name: variable.unit for variable in people.covariates}
     equal = np.ones(size)
+    # A parameter of the twin may bear the name of a covariate, which is then not drawn.
+    names = [variable.name for variable in population.variables if variable.kind == "covariate"]
     for name, numbers in targets["values"].items():
+        if name not in names:
+            continue
         probabilities = np.array(fit.TARGET_QUANTILES)
         got = (*fit.mean_and_sd(drawn[name], equal), *fit.quantiles(drawn[name], equal, probabilities))
         for statistic, target, value in zip(targets["statistics"], numbers, got, strict=True):
             yield Row(name, statistic, target, float(value), float(value) - target, units[name])
     for name, triangle in targets["rank_correlations"].items():
         for other, target in zip(targets["values"], triangle, strict=False):
+            if name not in names or other not in names:
+                continue
             value = fit.rank_correlation(drawn[name], drawn[other], equal)
             yield Row(f"{other} ~ {name}", "rank correlation", target, value, value - target, "1")
 

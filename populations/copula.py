@@ -41,7 +41,8 @@ def nearest_correlation(matrix: np.ndarray, iterations: int = 200) -> np.ndarray
     # The unit diagonal was restored last: project once more and scale, which keeps the matrix definite.
     current = _eigenvalues_at_least(current, LEAST_EIGENVALUE)
     scale = 1.0 / np.sqrt(np.diag(current))
-    return current * scale[:, None] * scale[None, :]
+    scaled = current * scale[:, None] * scale[None, :]
+    return (scaled + scaled.T) / 2.0
 
 
 def _eigenvalues_at_least(matrix: np.ndarray, least: float) -> np.ndarray:

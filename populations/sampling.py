@@ -2,6 +2,8 @@
 
 Panel p of a seed is made from that seed and p alone, so more patients never change the first ones, and a range of
 patients can be drawn anywhere. Within a panel a design keeps its balance; between panels there is none.
+Sobol and Halton points keep their order, so that the first few are balanced as well: neighbours lie far apart, and
+whoever allocates patients in turn must put them in random order first.
 """
 
 import enum

@@ -22,13 +22,16 @@ def conversion(unit: str, target: str) -> float:
     Raises ValueError where a unit is unknown or the two do not measure the same thing.
     """
     try:
-        one = registry().Quantity(1.0, _spelled(unit))
+        one, none = (registry().Quantity(n, _spelled(unit)) for n in (1.0, 0.0))
     except Exception as error:  # pint raises a dozen kinds, tokenizer errors among them
         raise ValueError(f"'{unit}' is no unit; write one such as {target or 'h'}") from error
     try:
-        return float(one.to(_spelled(target)).magnitude)
+        factor, zero = (float(each.to(_spelled(target)).magnitude) for each in (one, none))
     except Exception as error:
         raise ValueError(f"unit '{unit}' does not measure what '{target}' measures; write it in {target}") from error
+    if zero != 0.0:  # degrees Celsius and Fahrenheit: a factor cannot take one scale to the other
+        raise ValueError(f"unit '{unit}' has another zero than '{target}'; write it in {target}")
+    return factor
 
 
 def _spelled(unit: str) -> str:

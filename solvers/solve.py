@@ -72,11 +72,11 @@ def solver(twin: Twin, policy: Policy, plan: Plan, seed: int, width: int = WIDTH
     patients: their numbers, (n,) with n <= width; they key the random numbers. values: parameters and covariates by
     name, each (n,). Raises ValueError for a plan that names an unknown outcome or a block wider than `width`.
     """
-    known = [item.name for item in (*twin.outputs, *twin.actions)]
+    known = [item.name for item in twin.outcomes]
     for outcome in plan.outcomes:
         if outcome not in known:
             raise ValueError(f"outcome '{outcome}' is unknown to twin '{twin.name}'; write one of: {', '.join(known)}")
-    names = [variable.name for variable in (*twin.parameters, *twin.covariates)]
+    names = [variable.name for variable in twin.variables]
     compiled = jax.jit(jax.vmap(functools.partial(_life, twin, policy, plan, seed)))
 
     def solve(patients: np.ndarray, values: Mapping[str, np.ndarray]) -> Lives:
@@ -129,8 +129,10 @@ def _life(twin: Twin, policy: Policy, plan: Plan, seed: int, patient: Any, value
     start, _, worst = look(y, 0.0, False, noise[0])
     numbers = jnp.arange(plan.ticks, dtype=float)
     steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken)
-    carry, (true, measured, given) = jax.lax.scan(tick, (y, memory, totals, start, worst), steps)
+    seen_by_tick: Any
+    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst), steps)
     y, _, totals, before, worst = carry
+    true, measured, given = seen_by_tick
     end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), noise[-1])
     totals = gather(totals, before, end, (plan.ticks - 1) * plan.tick)
 
@@ -176,10 +178,7 @@ def _health(twin: Twin, y: Any, true: Mapping[str, Any]) -> jax.Array:
 def _within_bounds(twin: Twin, values: Mapping[str, Any]) -> jax.Array:
     sound = jnp.all(
         jnp.stack(
-            [
-                (values[item.name] >= item.bounds[0]) & (values[item.name] <= item.bounds[1])
-                for item in (*twin.parameters, *twin.covariates)
-            ]
+            [(values[item.name] >= item.bounds[0]) & (values[item.name] <= item.bounds[1]) for item in twin.variables]
         )
     )
     return jnp.where(sound, int(Status.OK), int(Status.BAD_PARAMETER))

@@ -37,7 +37,7 @@ class Spread:
 
 
 def log_normal(*, cv: float | None = None, sd: float | None = None) -> Spread:
-    """Log-normal spread from its coefficient of variation, sd = sqrt(log(1 + cv^2)), or from the sd of the logarithm."""
+    """Log-normal spread from the coefficient of variation, sd = sqrt(log(1 + cv^2)), or the sd of the logarithm."""
     if (cv is None) == (sd is None):
         raise ValueError("log_normal takes either cv or sd; write one of them")
     return Spread("log-normal", math.sqrt(math.log1p(cv * cv)) if cv is not None else float(sd or 0.0))
@@ -177,6 +177,16 @@ class Twin(NamedTuple):
     method: str
     starts: Mapping[str, Callable[[Any, float, float], Any]] = {}
 
+    @property
+    def variables(self) -> tuple[Parameter | Covariate, ...]:
+        """Parameters, then covariates."""
+        return (*self.parameters, *self.covariates)
+
+    @property
+    def outcomes(self) -> tuple[Output | Action, ...]:
+        """What a study can record: outputs, then actions."""
+        return (*self.outputs, *self.actions)
+
     def typical(self) -> dict[str, float]:
         """Parameters and covariates of the reference patient, by name."""
         values = {parameter.name: parameter.typical for parameter in self.parameters}
@@ -187,7 +197,7 @@ class Twin(NamedTuple):
 
         Raises ValueError where a name is missing.
         """
-        names = [variable.name for variable in (*self.parameters, *self.covariates)]
+        names = [variable.name for variable in self.variables]
         missing = [name for name in names if name not in values]
         if missing:
             raise ValueError(f"twin '{self.name}' lacks {', '.join(missing)}; give every parameter and covariate")
@@ -208,7 +218,7 @@ def _named(kind: str, names: list[str]) -> Any:
     """One NamedTuple class per set of names: jax compares pytree classes by identity."""
     key = (kind, *names)
     if key not in _classes:
-        _classes[key] = collections.namedtuple(kind, names)  # type: ignore[misc]
+        _classes[key] = collections.namedtuple(kind, names)
     return _classes[key]
 
 
@@ -258,6 +268,7 @@ def ode_twin(
         y = y._replace(**{key: jnp.asarray(value, float) for key, value in act(y, action, p).items()})
         return runge_kutta(field, y, p, time, mesh(tick, step, halvings))
 
+    graded = f", the first of a tick halved {halvings} times" if halvings else ""
     return Twin(
         name=name,
         title=title,
@@ -270,6 +281,6 @@ def ode_twin(
         initial=lambda p: complete(initial(p), "initial"),
         advance=advance,
         observe=observe,
-        method=f"classical Runge-Kutta of order 4, step at most {step:g} h, the first of a tick halved {halvings} times",
+        method=f"classical Runge-Kutta of order 4, step at most {step:g} h{graded}",
         starts=starts or {},
     )

@@ -1,3 +1,4 @@
+import itertools
 import json
 import pickle
 
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from populations.attained import attained
 from populations.population import Recipe, Variable, build, references
 from solvers.twin import Covariate, Parameter, Spread, log_normal
 from solvers.twins.warfarin_inr import twin as warfarin
@@ -49,7 +51,7 @@ POPULATIONS = {sampling: build(warfarin, recipe(sampling=sampling)) for sampling
 def test_any_split_of_the_range_gives_identical_bits(sampling, cuts, draw):
     population = POPULATIONS[sampling]
     whole = population.draw(cuts[0], cuts[-1], draw)
-    parts = [population.draw(a, b, draw) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [population.draw(a, b, draw) for a, b in itertools.pairwise(cuts)]
     same(whole, {name: np.concatenate([part[name] for part in parts]) for name in whole})
 
 
@@ -177,6 +179,14 @@ def test_covariates_come_in_the_units_and_levels_of_the_twin():
     assert variable(population, "sex").levels == ("male", "female")
     np.testing.assert_allclose(drawn["weight"], 1000.0 * reference["weight"], rtol=1e-12)
     np.testing.assert_array_equal(drawn["sex"], 1.0 - reference["sex"])
+
+
+def test_a_parameter_takes_the_place_of_a_covariate_of_its_name():
+    twin = twin_with(parameter("heart_rate", "1/min", 70.0, spread=log_normal(cv=0.1)))
+    population = build(twin, recipe())
+    assert [one.kind for one in population.variables if one.name == "heart_rate"] == ["parameter"]
+    assert np.median(population.draw(0, 1024)["heart_rate"]) == pytest.approx(70.0, rel=1e-3)
+    assert not any("heart_rate" in row.name for row in attained(population, 100))
 
 
 def test_a_covariate_that_only_the_study_knows_comes_along():

@@ -7,7 +7,7 @@ from scipy import stats
 from populations import copula
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=30)
 @given(st.integers(2, 8).flatmap(lambda n: st.lists(st.floats(-1, 1), min_size=n * n, max_size=n * n)))
 def test_nearest_correlation_is_positive_definite_with_unit_diagonal(numbers):
     n = int(np.sqrt(len(numbers)))

@@ -61,9 +61,7 @@ def conduct(study: Study, pool: np.ndarray, replicates: range) -> Trial:
     return Trial(*(np.stack(column) for column in columns))
 
 
-def permuted_blocks(
-    rng: np.random.Generator, allocation: tuple[int, ...], block: int, subjects: int
-) -> np.ndarray:
+def permuted_blocks(rng: np.random.Generator, allocation: tuple[int, ...], block: int, subjects: int) -> np.ndarray:
     """Arms of subjects in the order of enrolment, (subject,): every block holds the allocation exactly.
 
     block: subjects in a block, a multiple of sum(allocation). The last block may be cut.

@@ -50,7 +50,7 @@ def parse(text: str, name: str) -> Document:
     try:
         for event in yaml.parse(text, Loader=yaml.BaseLoader):
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 1
                 raise ValueError(f"{name}:{line}: alias '*{event.anchor}' is not allowed; write the value out")
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:

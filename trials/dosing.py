@@ -46,7 +46,8 @@ def moment(key: str, written: str, tick: float, least: float = 0.0) -> float:
     except ValueError as error:
         raise OptionError(key, f"{key} {error}") from error
     if value < least:
-        raise OptionError(key, f"{key} '{written}' is too early; write a time of at least {least:g} h")
+        what = "less than one tick" if least else "before the start"
+        raise OptionError(key, f"{key} '{written}' is {what}; write a time of at least {least:g} h")
     if abs(value / tick - round(value / tick)) > 1e-9:
         raise OptionError(key, f"{key} '{written}' falls between ticks of {tick:g} h; write a multiple of the tick")
     return value

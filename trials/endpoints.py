@@ -71,7 +71,9 @@ class Endpoint(NamedTuple):
 def endpoint(name: str, entry: Any, earlier: Mapping[str, Endpoint], twin: Twin, outcomes: Sequence[str]) -> Endpoint:
     """Reads one endpoint. Raises ValueError for an unknown kind, key, outcome or unit."""
     if not isinstance(entry, dict) or not entry:
-        raise ValueError(f"endpoint '{name}' is no mapping; write one such as {{time in range: inr, between: 2.0 to 3.0}}")
+        raise ValueError(
+            f"endpoint '{name}' is no mapping; write one such as {{time in range: inr, between: 2.0 to 3.0}}"
+        )
     opening = next(iter(entry))
     if opening not in KINDS:
         raise ValueError(f"endpoint '{name}': kind '{opening}' is unknown; start with one of: {', '.join(KINDS)}")

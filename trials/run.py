@@ -41,8 +41,8 @@ def groups(plan: Study) -> dict[str, int]:
 def layout(plan: Study) -> store.Layout:
     """The arrays that a study's lives fill, with units in their attributes."""
     lives = (schema.ARM, schema.PATIENT)
-    units = {item.name: item.unit for item in (*plan.twin.outputs, *plan.twin.actions)}
-    titles = {item.name: item.title for item in (*plan.twin.outputs, *plan.twin.actions)}
+    units = {item.name: item.unit for item in plan.twin.outcomes}
+    titles = {item.name: item.title for item in plan.twin.outcomes}
     variables: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {}
     outputs = [output.name for output in plan.twin.outputs]
     for outcome in plan.plan.outcomes:
@@ -59,10 +59,11 @@ def layout(plan: Study) -> store.Layout:
     meanings = " ".join(status.name.lower() for status in Status)
     variables[schema.STATUS] = (lives, "i1", {"flag_values": [int(s) for s in Status], "flag_meanings": meanings})
     for variable in plan.population.variables:
-        attributes = {"units": variable.unit, "long_name": variable.title or variable.name, "kind": variable.kind}
+        described: dict[str, Any] = {"units": variable.unit, "long_name": variable.title or variable.name}
+        described["kind"] = variable.kind
         if variable.levels:
-            attributes |= {"flag_values": list(range(len(variable.levels))), "levels": list(variable.levels)}
-        variables[variable.name] = ((schema.PATIENT,), "f8", attributes)
+            described |= {"flag_values": list(range(len(variable.levels))), "levels": list(variable.levels)}
+        variables[variable.name] = ((schema.PATIENT,), "f8", described)
     variables[schema.ELIGIBLE] = ((schema.PATIENT,), "b1", {"long_name": "meets every criterion of eligibility"})
     variables[schema.PATIENT] = ((schema.PATIENT,), "i8", {"long_name": "number of the patient"})
     variables[schema.DRAW] = ((schema.PATIENT,), "i8", {"long_name": "draw of the population; 0 is the point estimate"})
@@ -124,7 +125,9 @@ def run(
         store.group(folder, "").attrs.update(_attributes(plan, chunk, made_by, keys))
         store.write_text(folder / store.STUDY, plan.text)
         every = tasks(plan, folder, chunk, int(made_by["width"]), keys)
-        lacking = [task for task in every if not store.done(folder, task.group, task.arm, task.chunk, task.stop, task.key)]
+        lacking = [
+            task for task in every if not store.done(folder, task.group, task.arm, task.chunk, task.stop, task.key)
+        ]
         if progress:
             progress(None, len(every) - len(lacking), len(every))
         computed = []
@@ -173,6 +176,50 @@ def _resumed(plan: Study, folder: Path, chunk: int | None, made_by: dict[str, An
     return stored, made_by
 
 
+class State(NamedTuple):
+    """How far a run is. done, total: tasks. statuses: (group, arm) -> lives by how they ended. failures: the ledger."""
+
+    study: Study
+    done: int
+    total: int
+    statuses: dict[tuple[str, str], dict[str, int]]
+    failures: list[dict]
+
+
+def state(folder: Path | str) -> State:
+    """How far the run in a folder is. Raises ValueError where it holds none."""
+    folder = Path(folder)
+    plan, every = _tasks_of(folder)
+    statuses: dict[tuple[str, str], dict[str, int]] = {}
+    failures, done = [], 0
+    for task in every:
+        marker = store.read_marker(folder, task.group, task.arm, task.chunk)
+        if marker is None or marker.key != task.key or marker.stop < task.stop:
+            continue
+        done += 1
+        failures += marker.failures
+        counts = statuses.setdefault((task.group, task.arm), {})
+        for name, count in marker.statuses.items():
+            counts[name] = counts.get(name, 0) + count
+    return State(plan, done, len(every), statuses, failures)
+
+
+def _tasks_of(folder: Path) -> tuple[Study, list[Task]]:
+    """The study of a folder and its tasks, by the keys of the time of the run: an older one stays readable after the
+    software has moved on. Raises ValueError where there is no run.
+    """
+    path = folder / store.STUDY
+    if not path.exists() or not store.exists(folder):
+        raise ValueError(f"{folder} holds no run; make one with: trialtwin run STUDY --out {folder}")
+    plan = study(document.read(path), folder)
+    attributes = dict(store.group(folder, "").attrs)
+    try:
+        chunk, width = int(str(attributes["chunk"])), int(json.loads(str(attributes["engine"]))["width"])
+        return plan, tasks(plan, folder, chunk, width, json.loads(str(attributes["keys"])))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{folder} does not say how it was made; run the study again") from error
+
+
 def cohort(folder: Path | str, group: str = schema.CANDIDATES) -> tuple[Study, xr.Dataset]:
     """The study of a run and its cohort, dims (arm, patient, time), opened lazily.
 
@@ -180,26 +227,17 @@ def cohort(folder: Path | str, group: str = schema.CANDIDATES) -> tuple[Study, x
     Raises ValueError where the folder is no run, or a block of it is not written.
     """
     folder = Path(folder)
-    path = folder / store.STUDY
-    if not path.exists() or not store.exists(folder):
-        raise ValueError(f"{folder} holds no run; make one with: trialtwin run STUDY --out {folder}")
-    plan = study(document.read(path), folder)
+    plan, every = _tasks_of(folder)
     if group not in groups(plan):
-        raise ValueError(f"{folder} has no group '{group}'; write one of: {', '.join(repr(name) for name in groups(plan))}")
-    attributes = dict(store.group(folder, "").attrs)
-    try:
-        chunk, width = int(str(attributes["chunk"])), int(json.loads(str(attributes["engine"]))["width"])
-        # The keys of the time of the run: an older run stays readable after the software has moved on.
-        keys = json.loads(str(attributes["keys"]))
-        every = tasks(plan, folder, chunk, width, keys)
-    except (KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{folder} does not say how it was made; run the study again") from error
+        raise ValueError(
+            f"{folder} has no group '{group}'; write one of: {', '.join(repr(name) for name in groups(plan))}"
+        )
     for task in every:
         if task.group == group and not store.done(folder, group, task.arm, task.chunk, task.stop, task.key):
             what = f"arm '{task.arm}'" if task.arm else "the population"
             raise ValueError(
                 f"{folder}: patients {task.start}-{task.stop - 1} of {what} are not written; "
-                f"finish it with: trialtwin run {path} --out {folder}"
+                f"finish it with: trialtwin run {folder / store.STUDY} --out {folder}"
             )
     data = store.open_group(folder, group)
     arms = [arm.name for arm in plan.arms]

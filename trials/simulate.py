@@ -2,6 +2,7 @@
 
 import functools
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -63,9 +64,11 @@ def simulate(task: Task) -> Record:
         return _simulate(task, began)
     except Exception as error:
         what = f"arm '{task.arm}'" if task.arm else "population"
-        raise RuntimeError(
-            f"{what}, chunk {task.chunk}, patients {task.start}-{task.stop - 1}: {type(error).__name__}: {error}"
-        ) from error
+        block = f"{what}, chunk {task.chunk}, patients {task.start}-{task.stop - 1}"
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        # Without its cause, which may be of a kind that cannot travel between processes.
+        raise RuntimeError(f"{block}: {type(error).__name__} at {where}: {error}") from None
 
 
 def _simulate(task: Task, began: float) -> Record:

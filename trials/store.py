@@ -260,7 +260,7 @@ def done(folder: Path, group_name: str, arm: str, chunk: int, stop: int, key: st
 def chunk_so_far(
     folder: Path, group_name: str, arm: str, chunk: int, start: int, stop: int, key: str
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """The blocks of a chunk that are there already: (first patient lacking, columns), (start, {}) where there are none."""
+    """The blocks of a chunk that are there: (first patient lacking, columns), (start, {}) where there are none."""
     marker = read_marker(folder, group_name, arm, chunk)
     if marker is None or marker.key != key or marker.stop >= stop:
         return start, {}
@@ -286,6 +286,7 @@ def open_group(folder: Path, name: str) -> xr.Dataset:
         return xr.open_zarr(path, consolidated=False, chunks=None)
     except Exception as error:  # zarr and xarray raise a dozen kinds for a broken store
         raise ValueError(f"{path} is no readable store ({error}); run the study again") from error
+
 
 def markers(folder: Path) -> list[Marker]:
     """All sound markers of a run, sorted by group, arm and chunk."""

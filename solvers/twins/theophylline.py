@@ -86,14 +86,18 @@ twin = Twin(
     ),
     covariates=(
         Covariate(
-            "weight", "kg", 69.6, "mean of the 12 subjects of R Theoph", "published", bounds=(20.0, 400.0), title="weight"
+            "weight",
+            "kg",
+            69.6,
+            "mean of the 12 subjects of R Theoph",
+            "published",
+            bounds=(20.0, 400.0),
+            title="weight",
         ),
     ),
     actions=(Action("dose", "mg", "theophylline by mouth", bounds=(0.0, 10_000.0)),),
     outputs=(
-        Output(
-            "concentration", "mg/L", NLME, "theophylline in plasma", additive_error=0.709, bounds=(-1e-9, 10_000.0)
-        ),
+        Output("concentration", "mg/L", NLME, "theophylline in plasma", additive_error=0.709, bounds=(-1e-9, 10_000.0)),
     ),
     derive=derive,
     initial=initial,

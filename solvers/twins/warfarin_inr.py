@@ -157,9 +157,8 @@ def steady_state_dose(p: Any, target: float, every: float) -> jax.Array:
     root = jnp.sqrt(total * total - 4.0 * rate * k21)
     alpha, beta = (total + root) / 2.0, (total - root) / 2.0
     ka = p.absorption_rate
-    nodes, weights = np.polynomial.legendre.leggauss(24)
-    times = jnp.asarray((nodes + 1.0) / 2.0 * every)
-    weights = jnp.asarray(weights / 2.0)
+    nodes, shares = np.polynomial.legendre.leggauss(24)
+    times, weights = jnp.asarray((nodes + 1.0) / 2.0 * every), jnp.asarray(shares / 2.0)
 
     def term(speed: Any, coefficient: Any) -> Any:
         return coefficient * jnp.exp(-speed * times) / (1.0 - jnp.exp(-speed * every))

@@ -1,9 +1,9 @@
 """Racemic warfarin and prothrombin complex activity after a dose (32 subjects).
 
-    depot'   = -ktr depot
-    transit' = ktr depot - ka transit
-    central' = ka transit - CL C,   C = central / V
-    E'       = kin (1 - Emax C / (EC50 + C)) - kout E,   kin = E0 kout,   E(0) = E0
+depot'   = -ktr depot
+transit' = ktr depot - ka transit
+central' = ka transit - CL C,   C = central / V
+E'       = kin (1 - Emax C / (EC50 + C)) - kout E,   kin = E0 kout,   E(0) = E0
 """
 
 import math

@@ -55,7 +55,8 @@ def build(options: Mapping[str, Any], twin: Twin, tick: float) -> Policy:
                 raise
             named = ", ".join(twin.starts) or f"(twin '{twin.name}' has none)"
             raise OptionError(
-                "start", f"start '{start}' is no dose and no rule; write a dose such as 5 {action.unit}, or one of: {named}"
+                "start",
+                f"start '{start}' is no dose and no rule; write a dose such as 5 {action.unit}, or one of: {named}",
             ) from error
 
     def begin(p: Any) -> Memory:
@@ -84,7 +85,9 @@ def _output(name: str, twin: Twin) -> Output:
     if name == "first":
         return twin.outputs[0]
     if name not in outputs:
-        raise OptionError("reads", f"reads '{name}', which twin '{twin.name}' lacks; write one of: {', '.join(outputs)}")
+        raise OptionError(
+            "reads", f"reads '{name}', which twin '{twin.name}' lacks; write one of: {', '.join(outputs)}"
+        )
     return outputs[name]
 
 

@@ -1,0 +1,278 @@
+"""What the terminal shows: progress with the time left, and tables."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from analysis.summary import Row
+from populations.attained import Row as Attained
+from solvers.twin import Parameter, Spread, Twin
+from trials.feasibility import Cost
+from trials.run import Record, State, groups
+from trials.study import Study
+
+# Into a pipe or file nothing is known of the width: wide enough for every table.
+console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+errors = Console(stderr=True, highlight=False, markup=False)
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A spinner while something short goes on."""
+    with errors.status(f"{what} ..."):
+        yield
+
+
+def opening(study: Study, folder: Path) -> None:
+    """What is about to run."""
+    lives = sum(groups(study).values()) * len(study.arms)
+    console.print(study.title, style="bold", soft_wrap=True)
+    console.print(
+        f"{study.size:,} candidates, {len(study.arms)} arms, {lives:,} lives at most -> {folder}", soft_wrap=True
+    )
+
+
+@contextlib.contextmanager
+def simulating(study: Study) -> Iterator[Callable[[Record | None, int, int], None]]:
+    """A bar of blocks with patients per second and the time left, as `trials.run.run` reports them."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("blocks  {task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    began = time.perf_counter()
+    solved = blocks = 0
+    with Progress(*columns, console=errors) as progress:
+        bar = progress.add_task("Simulating", total=None, rate="", left="")
+
+        def update(record: Record | None, done: int, total: int) -> None:
+            nonlocal solved, blocks
+            progress.update(bar, completed=done, total=total)
+            if record is None:
+                return
+            solved += record.solved
+            blocks += 1
+            seconds = time.perf_counter() - began
+            rate = f"{solved / seconds:,.0f} patients/s" if solved else ""
+            left = f"{seconds / blocks * (total - done):,.0f} s left" if done < total else ""
+            progress.update(bar, rate=rate, left=left)
+
+        yield update
+
+
+@contextlib.contextmanager
+def analysing() -> Iterator[Callable[[int, int], None]]:
+    """A bar of the trial's replicates."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("Conducting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("trials"),
+        console=errors,
+    ) as progress:
+        bar = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def number(value: float | None, unit: str) -> str:
+    """A number as people read it: shares in per cent, others with three or four digits."""
+    if value is None:
+        return ""
+    if unit == "1":
+        return f"{100 * value:.1f} %"
+    if unit == "patients":
+        return f"{value:,.0f}" if abs(value) >= 20 or value == int(value) else f"{value:.1f}"
+    return f"{value:.3g}"
+
+
+def answer(study: Study, rows: Sequence[Row]) -> None:
+    """The answer to the study's question: the primary endpoint, and what the trial would find."""
+    label = " - ".join(study.contrast)
+    table = Table(title=f"{study.title}: {label}", title_justify="left", title_style="bold")
+    for heading in (
+        "endpoint",
+        *[arm.name for arm in study.arms],
+        "true difference",
+        "what a trial reports (95 % interval)",
+    ):
+        table.add_column(heading, overflow="fold")
+    for heading in ("power", "bias", "coverage"):
+        table.add_column(heading, justify="right")
+    named = {(row.name, row.arm or row.contrast): row for row in rows}
+    for endpoint in study.endpoints:
+        name = endpoint.name
+
+        def find(what: str, where: str = label, name: str = name) -> Row:
+            return named[(f"{name}: {what}", where)]
+
+        difference, mean = find("difference, truth"), find("difference, mean of the trials")
+        power, bias, coverage = find("power"), find("bias against the truth"), find("coverage")
+        table.add_row(
+            endpoint.title,
+            *[number(find("mean, truth", arm.name).value, endpoint.unit) for arm in study.arms],
+            number(difference.value, endpoint.unit),
+            f"{number(mean.value, mean.unit)} ({number(mean.lower, mean.unit)} to {number(mean.upper, mean.unit)})",
+            f"{number(power.value, '1')} ±{number(power.mcse, '1')}",
+            f"{number(bias.value, bias.unit)} ±{number(bias.mcse, bias.unit)}",
+            f"{number(coverage.value, '1')} ±{number(coverage.mcse, '1')}",
+        )
+    console.print(table)
+    console.print("± is the Monte-Carlo standard error.")
+    for row in rows:
+        if row.name == "primary: difference, over the population's own uncertainty":
+            bounds = f"{number(row.lower, row.unit)} to {number(row.upper, row.unit)}"
+            console.print(f"Over what is not known of the population, the true difference lies within {bounds}.")
+        if row.name.endswith(": number needed to treat, truth"):
+            console.print(
+                f"Number needed to treat for one more '{row.name.split(':')[0]}': {number(row.value, row.unit)}."
+            )
+
+
+def table(rows: Sequence[Row]) -> None:
+    """All rows of a summary."""
+    shown = Table(title="summary.json", title_justify="left")
+    for heading in ("what", "arm or contrast", "value", "95 % interval", "SE", "MCSE"):
+        shown.add_column(heading, overflow="fold")
+    for row in rows:
+        bounds = f"{number(row.lower, row.unit)} to {number(row.upper, row.unit)}" if row.lower is not None else ""
+        unit = "" if row.unit in ("1", "patients") else f" {row.unit}"
+        shown.add_row(
+            row.name,
+            row.arm or row.contrast or "",
+            number(row.value, row.unit) + unit,
+            bounds,
+            number(row.se, row.unit),
+            number(row.mcse, row.unit),
+        )
+    console.print(shown)
+
+
+def closing(folder: Path, computed: int, seconds: float) -> None:
+    """Where everything lies, and how to look at it."""
+    if not computed:
+        console.print("Nothing was left to compute.")
+    command = Path(sys.argv[0])
+    with contextlib.suppress(ValueError):
+        command = command.absolute().relative_to(Path.cwd())
+    console.print(f"Done in {seconds:.0f} s. To look at it:", soft_wrap=True)
+    console.print(f"  report   {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"  page     {command} show {folder}", soft_wrap=True)
+    console.print(f"  numbers  {folder / 'summary.json'}, {folder / 'cohort.zarr'} (xarray.open_zarr)", soft_wrap=True)
+
+
+def cost(path: Path, study: Study, eligible: tuple[int, int], cost: Cost) -> None:
+    """What `check` found."""
+    count, looked = eligible
+    console.print(f"{path}: sound.", soft_wrap=True)
+    shown = Table(show_header=False)
+    shown.add_row("patients", f"{study.size:,} candidates, {count:,} of {looked:,} eligible")
+    shown.add_row("lives", f"{cost.lives:,} at most, {len(study.arms)} arms")
+    shown.add_row("processor", f"{cost.seconds / 3600:.3g} core-hours ({cost.seconds:,.0f} s of one core)")
+    shown.add_row("compilation", f"{cost.compilation:.0f} s in each process")
+    shown.add_row("disk", f"{cost.stored / 1e6:,.0f} MB before compression")
+    shown.add_row("memory", f"about {cost.memory / 1e9:.1f} GB a process")
+    shown.add_row("trials", f"{study.trial.replicates:,} of {study.trial.subjects:,} subjects")
+    console.print(shown)
+
+
+def state(folder: Path, state: State) -> None:
+    """How far a run is and how its lives ended."""
+    console.print(f"{folder}: {state.done} of {state.total} blocks are done", soft_wrap=True)
+    shown = Table()
+    for heading in ("patients", "arm", "lives"):
+        shown.add_column(heading)
+    for (group, arm), counts in state.statuses.items():
+        told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        shown.add_row(group or "candidates", arm or "(who they are)", told)
+    console.print(shown)
+    for failure in state.failures[:20]:
+        console.print(f"patient {failure['patient']}, arm {failure['arm']}: {failure['reason']}; {failure['values']}")
+    if len(state.failures) > 20:
+        console.print(f"... and {len(state.failures) - 20} more in {folder / 'markers'}")
+    if state.done < state.total:
+        console.print(f"Finish it with: trialtwin run {folder / 'study.yaml'} --out {folder}", soft_wrap=True)
+
+
+def twins(known: Sequence[Twin]) -> None:
+    """The list of twins."""
+    shown = Table()
+    for heading in ("twin", "what", "outputs", "actions", "solved by"):
+        shown.add_column(heading, overflow="fold")
+    for each in known:
+        outputs = ", ".join(f"{output.name} [{output.unit}]" for output in each.outputs)
+        actions = ", ".join(f"{action.name} [{action.unit}]" for action in each.actions)
+        shown.add_row(each.name, each.title, outputs, actions, each.method)
+    console.print(shown)
+
+
+def spread(spread: Spread | None, parameter: Parameter) -> str:
+    """Between-patient spread in words."""
+    if spread is None:
+        return "none"
+    unit = "" if spread.kind != "normal" else f" {parameter.unit}"
+    scale = {"log-normal": "of the logarithm", "logit-normal": "of the logit", "normal": ""}[spread.kind]
+    return f"{spread.kind}, SD {spread.sd:.3g}{unit} {scale}".rstrip()
+
+
+def twin(each: Twin) -> None:
+    """One twin in full."""
+    console.print(f"{each.name}: {each.title}. {each.source}. {each.method}.", soft_wrap=True)
+    shown = Table(title="parameters", title_justify="left")
+    for heading in ("name", "value", "unit", "between patients", "evidence", "source"):
+        shown.add_column(heading, overflow="fold")
+    for parameter in each.parameters:
+        shown.add_row(
+            parameter.name,
+            f"{parameter.typical:.4g}",
+            parameter.unit,
+            spread(parameter.spread, parameter),
+            parameter.evidence,
+            parameter.source,
+        )
+    console.print(shown)
+    shown = Table(title="covariates, actions, outputs", title_justify="left")
+    for heading in ("kind", "name", "unit", "what", "source"):
+        shown.add_column(heading, overflow="fold")
+    for covariate in each.covariates:
+        levels = f"one of {', '.join(covariate.levels)}" if covariate.levels else covariate.title
+        shown.add_row("covariate", covariate.name, covariate.unit, levels, covariate.source)
+    for action in each.actions:
+        shown.add_row("action", action.name, action.unit, action.title, "")
+    for output in each.outputs:
+        shown.add_row("output", output.name, output.unit, output.title, output.source)
+    console.print(shown)
+    if each.starts:
+        console.print(f"starting rules: {', '.join(each.starts)}")
+
+
+def references(names: Sequence[str]) -> None:
+    """The library of populations."""
+    console.print("Reference populations (trialtwin populations show NAME):")
+    for name in names:
+        console.print(f"  {name}")
+
+
+def attained(name: str, size: int, rows: Sequence[Attained]) -> None:
+    """Attained against target."""
+    shown = Table(title=f"{name}: {size:,} patients drawn, against the data they were made from", title_justify="left")
+    for heading in ("variable", "statistic"):
+        shown.add_column(heading)
+    for heading in ("target", "attained", "difference"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("unit")
+    for row in rows:
+        shown.add_row(
+            row.name, row.statistic, f"{row.target:.4g}", f"{row.attained:.4g}", f"{row.difference:+.2g}", row.unit
+        )
+    console.print(shown)

@@ -1,0 +1,153 @@
+"""Estimators against SciPy and published data; operating characteristics against known laws."""
+
+import csv
+import gzip
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import binary, continuous, operating, survival
+from analysis.continuous import Estimate
+from analysis.uncertainty import ignorance
+
+
+def samples(replicates=40, subjects=60, missing=0.05):
+    rng = np.random.default_rng(11)
+    arms = (rng.random((replicates, subjects)) < 0.4).astype(int)
+    values = rng.normal(1.0 + 0.3 * arms, 1.0 + 0.5 * arms)
+    values[rng.random(values.shape) < missing] = np.nan
+    return values, arms
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_t_test_is_that_of_scipy_in_every_replicate(pooled):
+    values, arms = samples()
+    estimate = continuous.t_test(values, arms, (1, 0), 0.05, 2, pooled)
+    for r in range(len(values)):
+        a, b = (values[r][(arms[r] == arm) & ~np.isnan(values[r])] for arm in (1, 0))
+        expected = stats.ttest_ind(a, b, equal_var=pooled)
+        interval = expected.confidence_interval(0.95)
+        assert estimate.value[r] == pytest.approx(a.mean() - b.mean(), rel=1e-12)
+        assert estimate.p[r] == pytest.approx(expected.pvalue, rel=1e-10)
+        assert (estimate.lower[r], estimate.upper[r]) == pytest.approx((interval.low, interval.high), rel=1e-10)
+        assert estimate.subjects[r] == len(a) + len(b)
+
+
+def test_a_one_sided_test_looks_above_zero():
+    values, arms = samples()
+    two, one = (continuous.t_test(values, arms, (1, 0), 0.05, sided) for sided in (2, 1))
+    above = one.value > 0
+    np.testing.assert_allclose(one.p[above], two.p[above] / 2, rtol=1e-12)
+    assert (one.p[~above] > 0.5).all()
+
+
+def test_an_arm_without_two_values_has_no_estimate_and_harms_no_other():
+    values, arms = samples(missing=0.0)
+    values[3, arms[3] == 1] = np.nan
+    estimate = continuous.t_test(values, arms, (1, 0), 0.05, 2)
+    assert np.isnan(estimate.value[3]) and np.isnan(estimate.p[3])
+    assert np.isfinite(np.delete(estimate.p, 3)).all()
+
+
+def test_risk_difference_is_that_of_the_formula():
+    # 56/70 against 48/80: difference 0.2, Wald SE sqrt(.8*.2/70 + .6*.4/80) = 0.072703
+    arms = np.array([[1] * 70 + [0] * 80])
+    values = np.array([[1.0] * 56 + [0.0] * 14 + [1.0] * 48 + [0.0] * 32])
+    estimate = binary.risk_difference(values, arms, (1, 0), 0.05, 2)
+    se = (0.8 * 0.2 / 70 + 0.6 * 0.4 / 80) ** 0.5
+    assert estimate.value[0] == pytest.approx(0.2, rel=1e-12)
+    assert estimate.se[0] == pytest.approx(se, rel=1e-12)
+    assert estimate.upper[0] == pytest.approx(0.2 + 1.959964 * se, rel=1e-6)
+
+
+def test_number_needed_to_treat_turns_the_interval_round():
+    assert binary.number_needed_to_treat(0.25, 0.125, 0.5) == (4.0, 2.0, 8.0)
+    assert binary.number_needed_to_treat(0.05, -0.01, 0.11)[1:] == (None, None)
+    assert binary.number_needed_to_treat(-0.1, -0.2, -0.05) == pytest.approx((-10, -20, -5))
+
+
+@pytest.mark.parametrize(
+    ("case", "event", "arm", "levels"),
+    [
+        ("rmst_lung_sex_365", ("status", "2"), "sex", ("2", "1")),
+        ("rmst_veteran_180", ("status", "1"), "trt", ("2", "1")),
+    ],
+)
+def test_restricted_mean_is_that_of_r(case, event, arm, levels, shared):
+    cases = {each["id"]: each for each in json.loads((shared / "oracles/survival.json").read_text())["cases"]}
+    inputs, expected = cases[case]["inputs"], cases[case]["expected"]
+    with gzip.open(shared / f"oracles/data/r_survival/{inputs['dataset']}.csv.gz", "rt") as file:
+        rows = list(csv.DictReader(file))
+    times = np.array([[float(row["time"]) for row in rows]])
+    events = np.array([[row[event[0]] == event[1] for row in rows]])
+    arms = np.array([[levels.index(row[arm]) for row in rows]])
+    estimate = survival.restricted_mean_difference(
+        times, events, arms, (0, 1), np.unique(times), inputs["tau"], 0.05, 2
+    )
+    got = [estimate.value[0], estimate.se[0], estimate.p[0], estimate.lower[0], estimate.upper[0]]
+    names = ["diff", "se_diff", "p", "diff_lower95", "diff_upper95"]
+    np.testing.assert_allclose(got, [expected[name] for name in names], rtol=cases[case]["tolerance"]["rel"])
+
+
+def test_restricted_mean_without_censoring_is_the_mean_of_the_cut_times():
+    rng = np.random.default_rng(5)
+    times = rng.integers(1, 13, (20, 50)).astype(float)
+    events = np.ones_like(times, bool)
+    area, variance = survival.restricted_mean(times, events, events, np.arange(1.0, 13.0), 10.0)
+    cut = np.minimum(times, 10.0)
+    np.testing.assert_allclose(area, cut.mean(-1), rtol=1e-12)
+    # without censoring Greenwood's variance is that of the mean, with n for n - 1
+    np.testing.assert_allclose(variance, cut.var(-1) / 50, rtol=1e-10)
+
+
+def test_characteristics_of_a_known_law():
+    rng = np.random.default_rng(2)
+    n, se = 4000, 0.5
+    value = rng.normal(1.2, se, n)
+    z = 1.959963984540054
+    p = 2 * stats.norm.sf(abs(value) / se)
+    estimate = Estimate(value, np.full(n, se), value - z * se, value + z * se, p, np.full(n, 100.0))
+    figures = operating.characteristics(estimate, 1.2, 0.05)
+    power = stats.norm.sf(z - 1.2 / se) + stats.norm.cdf(-z - 1.2 / se)
+    for figure, expected in (
+        (figures.power, power),
+        (figures.coverage, 0.95),
+        (figures.bias, 0.0),
+        (figures.mean, 1.2),
+        (figures.empirical_se, se),
+    ):
+        assert 0 < figure.mcse < 0.02
+        assert abs(figure.value - expected) < 4 * figure.mcse
+    assert figures.replicates == n
+
+
+def test_trials_that_cannot_be_estimated_are_counted_out():
+    value = np.array([1.0, np.nan, 2.0, 3.0])
+    estimate = Estimate(value, np.ones(4), value - 2, value + 2, np.array([0.01, np.nan, 0.2, 0.04]), np.ones(4))
+    figures = operating.characteristics(estimate, 2.0, 0.05)
+    assert figures.replicates == 3
+    assert figures.power.value == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="1 of 1 trials could be estimated"):
+        operating.characteristics(Estimate(*(column[:1] for column in estimate)), 2.0, 0.05)
+
+
+def test_ignorance_is_told_apart_from_the_patients_of_a_draw():
+    rng = np.random.default_rng(8)
+    draws, patients, known = 400, 60, 0.05
+    own = rng.normal(0, 1.0, patients)
+    interaction = rng.normal(0, 0.5, (draws, patients))  # adds 0.5/sqrt(60) = 0.065 to the raw spread
+    effects = 0.3 + rng.normal(0, known, draws)[:, None] + own + interaction
+    spread = ignorance(effects, 0.3)
+    assert spread.raw_sd == pytest.approx((known**2 + 0.25 / patients) ** 0.5, rel=0.15)
+    assert abs(spread.sd.value - known) < 4 * spread.sd.mcse
+    assert spread.sd.mcse < 0.01
+    assert spread.upper - spread.lower == pytest.approx(2 * 1.96 * spread.sd.value, rel=1e-3)
+
+
+def test_ignorance_of_nothing_is_zero_within_its_error():
+    rng = np.random.default_rng(9)
+    effects = rng.normal(0, 1, 50) + rng.normal(0, 0.5, (200, 50))
+    spread = ignorance(effects, 0.0)
+    assert spread.sd.value <= 2 * spread.sd.mcse

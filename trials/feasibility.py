@@ -1,0 +1,76 @@
+"""Whether a study can be done at all, and what it would cost, before anything is kept."""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from solvers.solve import WIDTH, solver
+from trials import schema
+from trials.eligibility import eligible
+from trials.run import groups, layout
+from trials.simulate import drawn
+from trials.study import Study
+
+LOOKED_AT = 65_536  # candidates drawn to see who is eligible
+
+
+class Cost(NamedTuple):
+    """What a study would take. seconds: of one core, measured on one block per arm, compilation apart.
+
+    memory: of one process at its widest [bytes]; stored: arrays before compression [bytes].
+    """
+
+    lives: int
+    seconds: float
+    compilation: float
+    stored: int
+    memory: int
+
+
+def check(plan: Study) -> tuple[int, int]:
+    """Eligible patients among the candidates looked at: (eligible, looked at).
+
+    Raises ValueError, with file and line, where too few may enter for the trial.
+    """
+    looked = min(plan.size, LOOKED_AT)
+    values = drawn(plan, schema.CANDIDATES, np.arange(looked))
+    count = int(eligible(plan.criteria, values).sum())
+    if count == 0:
+        plan.source.refuse(("eligibility",), f"none of {looked:,} candidates is eligible; widen the criteria")
+    expected = count if looked == plan.size else int(count / looked * plan.size)
+    if expected < plan.trial.subjects:
+        plan.source.refuse(
+            ("trial", "subjects"),
+            f"the trial needs {plan.trial.subjects:,} subjects and about {expected:,} of {plan.size:,} candidates "
+            "are eligible; raise population: size, widen eligibility or lower trial: subjects",
+        )
+    return count, looked
+
+
+def cost(plan: Study, width: int = WIDTH) -> Cost:
+    """Cost of the study, from one block of its patients solved under every arm."""
+    numbers = np.arange(min(width, plan.size))
+    values = drawn(plan, schema.CANDIDATES, numbers)
+    seconds = compilation = 0.0
+    for arm in plan.arms:
+        solve = solver(plan.twin, arm.policy, plan.plan, plan.seed, width)
+        times = []
+        for _ in range(2):
+            began = time.perf_counter()
+            solve(numbers, values)
+            times.append(time.perf_counter() - began)
+        compilation += max(times[0] - times[1], 0.0)
+        seconds += times[1]
+    patients = sum(groups(plan).values())
+    shape = layout(plan)
+    lengths = {name: len(values) for name, values, _ in shape.coordinates.values()} | {schema.ARM: len(plan.arms)}
+    stored = each = 0
+    for dimensions, dtype, _ in shape.variables.values():
+        others = int(np.prod([lengths[dimension] for dimension in dimensions if dimension != schema.PATIENT]))
+        stored += others * patients * np.dtype(dtype).itemsize
+        each += others * np.dtype(dtype).itemsize
+    blocks = sum(-(-size // width) for size in groups(plan).values())
+    # A worker holds the libraries, one chunk three times over, and the trajectories of a block at every tick.
+    ticks = (plan.plan.ticks + 1) * width * 8 * (len(plan.twin.outputs) * 4 + len(plan.twin.actions))
+    return Cost(patients * len(plan.arms), seconds * blocks, compilation, stored, 400_000_000 + 3 * 2048 * each + ticks)
