@@ -43,20 +43,6 @@ def _stop(sentence: str, status: int) -> None:
     sys.exit(status)
 
 
-def _study_path(name: str) -> Path:
-    """The file itself, or the library's of that name."""
-    path = Path(name)
-    if not path.exists() and path.suffix == "" and path.parent == Path():
-        import trials
-
-        library = Path(str(trials.__file__)).parent / "library"
-        if (library / f"{name}.yaml").exists():
-            return library / f"{name}.yaml"
-        known = ", ".join(sorted(file.stem for file in library.glob("*.yaml")))
-        raise ValueError(f"study '{name}' is neither a file nor in the library; write a path, or one of: {known}")
-    return path
-
-
 @app.command()
 def run(
     study: StudyPath,
@@ -72,11 +58,11 @@ def run(
         raise ValueError(f"{workers} workers can do nothing; give --workers 1 or more")
     from dashboards import terminal
     from trials import feasibility
-    from trials.study import read
+    from trials.study import find, read
 
     began = time.perf_counter()
     with terminal.waiting("Reading the study"):
-        plan = read(_study_path(study))
+        plan = read(find(study))
         feasibility.check(plan)
     folder = out or Path("runs") / plan.name
     terminal.opening(plan, folder)
@@ -113,9 +99,9 @@ def check(study: StudyPath) -> None:
     """Refuse what is wrong with a study, and tell what it would cost, before anything runs."""
     from dashboards import terminal
     from trials import feasibility
-    from trials.study import read
+    from trials.study import find, read
 
-    path = _study_path(study)
+    path = find(study)
     plan = read(path)
     eligible = feasibility.check(plan)
     terminal.cost(path, plan, eligible, feasibility.cost(plan))

@@ -114,7 +114,7 @@ def _of_parameters(study: Study) -> list[str]:
         found.append(
             f"Parameters that vary between patients ({_list(_names(varying))}) are independent of each other and of "
             "the "
-            f"covariates{but}, beyond what the twin's equations say. Their covariances are not in the source."
+            f"covariates{but}, beyond what the twin's equations say. No covariance is given."
         )
     return found
 

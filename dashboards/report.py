@@ -46,10 +46,11 @@ figure { margin: 1.5rem 0; }
 .scroll { overflow-x: auto; margin: .75rem 0; }
 table { border-collapse: collapse; font-size: .9rem; line-height: 1.4; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid #e3e3e3; }
-th.n { white-space: normal; }
 th { border-bottom: 1.5px solid #222; font-weight: 600; vertical-align: bottom; }
 td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+th.n { white-space: normal; }
 td.w { min-width: 13rem; }
+td.k { white-space: nowrap; }
 pre { background: #f6f6f6; padding: .9rem; overflow-x: auto; font-size: .82rem; line-height: 1.45;
   border-radius: .3rem; }
 .bad { color: #B0002A; font-weight: 600; }
@@ -350,7 +351,7 @@ def _subgroups(results: Results) -> str:
             "number needed "
             "to harm.</p>"
         )
-    text += _table(head, rows, numeric=set(range(1, len(head))))
+    text += _table(head, rows, numeric=set(range(1, len(head))), kept={0})
     aid = (
         "Right of the line the difference is above 0. Diamond: everyone; squares: subgroups; whiskers: 95 % intervals."
     )
@@ -416,11 +417,11 @@ def _why(results: Results) -> str:
     variables = study.population.variables
     parameters = [variable for variable in variables if variable.kind == "parameter"]
     covariates = [variable for variable in variables if variable.kind == "covariate"]
-    head = ["name", "what it is", "typical value", "between patients", "evidence", "source"]
+    head = ["name", "typical value", "between patients", "evidence", "what it is", "source"]
 
     def lines(of: Iterable) -> list[list[str]]:
         return [
-            [each.name, each.title, credibility.value(each), each.description, each.evidence, each.source]
+            [each.name, credibility.value(each), each.description, each.evidence, each.title, each.source]
             for each in of
         ]
 
@@ -444,15 +445,15 @@ def _why(results: Results) -> str:
         + f"<h3>The twin: {_e(twin.title)}</h3><p>Source: {_e(twin.source)}. Solved by: {_e(twin.method)}.</p>"
         + f"<pre>{_e(credibility.described(twin))}</pre>"
         + f"<h3>Its parameters ({len(parameters)})</h3>"
-        + _table(head, lines(parameters), wide={1, 3, 5})
+        + _table(head, lines(parameters), wide={2, 4, 5}, kept={0, 1})
         + "<h3>What of a patient is seen, and with what error</h3>"
-        + _table(["name", "what it is", "measurement error", "source"], outputs, wide={3})
+        + _table(["name", "what it is", "measurement error", "source"], outputs, wide={1, 2, 3})
         + f"<h3>Who the patients are: covariates ({len(covariates)})</h3>"
-        + _table(head, lines(covariates), wide={1, 3, 5})
+        + _table(head, lines(covariates), wide={2, 4, 5}, kept={0, 1})
         + "<h3>What the arms do</h3>"
-        + _table(["arm", "policy", "as written", "what the policy says of itself"], rules, wide={2, 3})
+        + _table(["arm", "policy", "as written", "what the policy says of itself"], rules, wide={2, 3}, kept={1})
         + f"<h3>What was checked</h3><p>Computed when this report was written: {_e(verdict)}</p>"
-        + _table(["check", "how", "error", "at most", "verdict"], tested, wide={0, 1}, bad="NOT PASSED")
+        + _table(["check", "how", "error", "at most", "verdict"], tested, wide={0, 1}, kept={2, 3, 4}, bad="NOT PASSED")
         + "<h3>What was not validated</h3>"
         + _list(credibility.not_validated(results))
     )
@@ -489,10 +490,12 @@ def _table(
     rows: Iterable[Sequence[str]],
     numeric: set[int] | None = None,
     wide: set[int] | None = None,
+    kept: set[int] | None = None,
     bad: str | None = None,
 ) -> str:
-    """numeric: columns set to the right. wide: those that need room. bad: a cell to stand out."""
-    kinds = ["n" if i in (numeric or ()) else "w" if i in (wide or ()) else "" for i in range(len(head))]
+    """numeric: columns set to the right. wide: those that need room. kept: on one line. bad: a cell to stand out."""
+    columns = {"n": numeric or set(), "w": wide or set(), "k": kept or set()}
+    kinds = [next((kind for kind, those in columns.items() if i in those), "") for i in range(len(head))]
 
     def cell(tag: str, text: str, kind: str) -> str:
         kind = f"{kind} bad" if text == bad else kind

@@ -85,15 +85,21 @@ def analysing() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
-def number(value: float | None, unit: str) -> str:
-    """A number as people read it: shares in per cent, others with three or four digits."""
+def number(value: float | None, unit: str, difference: bool = False) -> str:
+    """A number as people read it: shares in per cent, their differences in percentage points, others to 3 digits."""
     if value is None:
         return ""
     if unit == "1":
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.1f} {'points' if difference else '%'}"
     if unit == "patients":
         return f"{value:,.0f}" if abs(value) >= 20 or value == int(value) else f"{value:.1f}"
     return f"{value:.3g}"
+
+
+def interval(row: Row) -> str:
+    """Both ends of a row's interval."""
+    lower, upper = (number(end, row.unit, row.contrast is not None) for end in (row.lower, row.upper))
+    return f"{lower} to {upper}"
 
 
 def answer(study: Study, rows: Sequence[Row]) -> None:
@@ -121,18 +127,17 @@ def answer(study: Study, rows: Sequence[Row]) -> None:
         table.add_row(
             endpoint.title,
             *[number(find("mean, truth", arm.name).value, endpoint.unit) for arm in study.arms],
-            number(difference.value, endpoint.unit),
-            f"{number(mean.value, mean.unit)} ({number(mean.lower, mean.unit)} to {number(mean.upper, mean.unit)})",
+            number(difference.value, endpoint.unit, True),
+            f"{number(mean.value, mean.unit, True)} ({interval(mean)})",
             f"{number(power.value, '1')} ±{number(power.mcse, '1')}",
-            f"{number(bias.value, bias.unit)} ±{number(bias.mcse, bias.unit)}",
+            f"{number(bias.value, bias.unit, True)} ±{number(bias.mcse, bias.unit, True)}",
             f"{number(coverage.value, '1')} ±{number(coverage.mcse, '1')}",
         )
     console.print(table)
     console.print("± is the Monte-Carlo standard error.")
     for row in rows:
         if row.name == "primary: difference, over the population's own uncertainty":
-            bounds = f"{number(row.lower, row.unit)} to {number(row.upper, row.unit)}"
-            console.print(f"Over what is not known of the population, the true difference lies within {bounds}.")
+            console.print(f"Over what is not known of the population, the true difference lies within {interval(row)}.")
         if row.name.endswith(": number needed to treat, truth"):
             console.print(
                 f"Number needed to treat for one more '{row.name.split(':')[0]}': {number(row.value, row.unit)}."
@@ -145,15 +150,16 @@ def table(rows: Sequence[Row]) -> None:
     for heading in ("what", "arm or contrast", "value", "95 % interval", "SE", "MCSE"):
         shown.add_column(heading, overflow="fold")
     for row in rows:
-        bounds = f"{number(row.lower, row.unit)} to {number(row.upper, row.unit)}" if row.lower is not None else ""
+        # Power and coverage are shares of trials, whatever they are the power of.
+        points = row.contrast is not None and not row.name.endswith((": power", ": coverage"))
         unit = "" if row.unit in ("1", "patients") else f" {row.unit}"
         shown.add_row(
             row.name,
             row.arm or row.contrast or "",
-            number(row.value, row.unit) + unit,
-            bounds,
-            number(row.se, row.unit),
-            number(row.mcse, row.unit),
+            number(row.value, row.unit, points) + unit,
+            interval(row) if row.lower is not None else "",
+            number(row.se, row.unit, points),
+            number(row.mcse, row.unit, points),
         )
     console.print(shown)
 

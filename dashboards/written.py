@@ -28,7 +28,7 @@ def scale(endpoint: Endpoint) -> Scale:
 
 def unit(name: str) -> str:
     """A unit as it stands in a label: '' for none."""
-    return UNITS.get(name, name)
+    return UNITS.get(name, name.replace("^2", "²").replace("^3", "³"))
 
 
 def labelled(title: str, name: str) -> str:

@@ -13,7 +13,10 @@ from dashboards import checks, report, results
 from solvers import twins
 
 CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 HOSTILE = "<script>alert('title')</script> & [x](javascript:1)"
 
 
@@ -66,7 +69,7 @@ def test_every_parameter_of_the_twin_stands_there_with_unit_and_source(page):
     twin = twins.load("warfarin-inr")
     assert len(twin.parameters) == 20
     for parameter in twin.parameters:
-        assert f"<td>{parameter.name}</td>" in page, parameter.name
+        assert f'<td class="k">{parameter.name}</td>' in page, parameter.name
         assert html.escape(parameter.title) in page
         assert html.escape(parameter.source) in page
     assert "0.314 L/h" in page
@@ -163,7 +166,7 @@ def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS.split())
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield opened
         opened.close()
 
@@ -180,7 +183,7 @@ def test_a_browser_draws_every_figure_without_a_request_or_an_error(browser, fol
         view.on("pageerror", lambda error, seen=errors: seen.append(str(error)))
         view.goto((folder / report.REPORT).as_uri())
         # By a locator: the page's own policy refuses a script of the test as any other.
-        drawn = view.locator("figure:has(.js-plotly-plot .main-svg .plot)")
+        drawn = view.locator("figure:has(.js-plotly-plot .main-svg .trace)")
         drawn.nth(figures - 1).wait_for(state="attached", timeout=30_000)
         assert view.evaluate("document.documentElement.scrollWidth") <= width, "the page is wider than the screen"
         assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)

@@ -19,7 +19,10 @@ from dashboards import results
 
 APP = Path(str(dashboards.__file__)).with_name("app.py")
 CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 CHARTS = 8
 OPTIONS = {
     "server.address": "127.0.0.1",
@@ -137,7 +140,7 @@ def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS.split())
+        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield launched
         launched.close()
 
@@ -152,7 +155,8 @@ def test_a_browser_draws_every_chart_and_asks_no_other_host(browser, server):
         view.on("console", lambda message, seen=errors: seen.append(message.text) if message.type == "error" else None)
         view.on("pageerror", lambda error, seen=errors: seen.append(str(error)))
         view.goto(server)
-        drawn = "new Set([...document.querySelectorAll('.js-plotly-plot')].filter(e => e.querySelector('.plot'))).size"
+        charts = "[...document.querySelectorAll('.js-plotly-plot')]"
+        drawn = f"{charts}.filter(chart => chart.querySelector('.main-svg .trace')).length"
         view.wait_for_function(f"{drawn} >= {CHARTS}", timeout=60_000)
         assert view.evaluate(drawn) == CHARTS
         assert view.evaluate("document.documentElement.scrollWidth") <= width, "the page is wider than the screen"

@@ -56,7 +56,7 @@ class Endpoint(NamedTuple):
             return f"days to first {self.outcome} in {low:g}-{high:g}, within {days}"
         if self.kind == "ever":
             return f"{self.outcome} of {self.at_least:g} or more, within {days}"
-        return f"{self.outcome} of at least {self.at_least:.0%}"
+        return f"patients whose {self.outcome} is at least {100 * self.at_least:g} %"
 
     @property
     def fold(self) -> str | None:

@@ -74,6 +74,20 @@ class Study:
         return next(arm for arm in self.arms if arm.name == name)
 
 
+LIBRARY = Path(__file__).parent / "library"
+
+
+def find(name: str) -> Path:
+    """The path `name`, or the file of that name in the library. Raises ValueError where there is neither."""
+    path = Path(name)
+    if path.exists() or path.suffix or path.parent != Path():
+        return path
+    if (LIBRARY / f"{name}.yaml").exists():
+        return LIBRARY / f"{name}.yaml"
+    known = ", ".join(sorted(file.stem for file in LIBRARY.glob("*.yaml")))
+    raise ValueError(f"study '{name}' is neither a file nor in the library; write a path, or one of: {known}")
+
+
 def read(path: Path | str) -> Study:
     """The study of a file. Raises ValueError `FILE:LINE: what, got, do` for anything that is wrong with it."""
     path = Path(path)
