@@ -272,6 +272,6 @@ def _ignorance_rows(study: Study, endpoint: Endpoint, pair: tuple[int, int], tar
     within = f"{name}: difference, over the population's own uncertainty"
     sd, mcse = spread.sd
     return [
-        Row(spreads, None, label, sd, None, None, None, mcse, unit, spread.draws),
+        Row(spreads, None, label, sd, spread.least, spread.most, None, mcse, unit, spread.draws),
         Row(within, None, label, target, spread.lower, spread.upper, sd, None, unit, spread.draws),
     ]

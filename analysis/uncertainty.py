@@ -11,11 +11,14 @@ from analysis.truth import NORMAL_95
 class Ignorance(NamedTuple):
     """Spread of a true contrast over draws of the population's own uncertainty.
 
-    sd: without what the draws' finite number of patients adds. lower, upper: truth -+ 1.96 sd. raw_sd: of the draws'
-    means as they are. draws, patients: how many of each.
+    sd: without what the draws' finite number of patients adds; least, most: its 95 % interval. lower, upper: truth
+    -+ 1.96 sd, with `most` for an sd that cannot be told from 0. raw_sd: of the draws' means as they are. draws,
+    patients: how many of each.
     """
 
     sd: Figure
+    least: float
+    most: float
     lower: float
     upper: float
     raw_sd: float
@@ -43,8 +46,11 @@ def ignorance(effects: np.ndarray, truth: float) -> Ignorance:
     residual = everywhere - everywhere.mean(0) - everywhere.mean(1, keepdims=True) + everywhere.mean()
     interaction = float((residual**2).sum() / ((draws - 1) * (patients - 1)))
     variance = float(means.var(ddof=1))
-    sd = max(variance - interaction / each, 0.0) ** 0.5
+    known = max(variance - interaction / each, 0.0)
+    sd = known**0.5
     # The error of a variance from normal means is variance sqrt(2 / (draws - 1)); of its root, by the delta method.
     error = variance * (2.0 / (draws - 1)) ** 0.5
     mcse = error / (2.0 * sd) if sd > 0 else error**0.5
-    return Ignorance(Figure(sd, mcse), truth - NORMAL_95 * sd, truth + NORMAL_95 * sd, variance**0.5, draws, each)
+    least, most = (max(known + sign * NORMAL_95 * error, 0.0) ** 0.5 for sign in (-1, 1))
+    half = NORMAL_95 * (sd or most)
+    return Ignorance(Figure(sd, mcse), least, most, truth - half, truth + half, variance**0.5, draws, each)

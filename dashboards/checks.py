@@ -233,7 +233,7 @@ def estimator(results: Results, name: str) -> list[Check]:
     trials = f"{n:,} trials on the {results.count(POOL):,} patients of the pool"
     return [
         Check(
-            f"Estimate of {name}: bias",
+            f"Estimate of {name}: bias against the truth",
             f"{trials}; limit: three Monte-Carlo standard errors ({number(error, places)}), or a tenth of a trial's SD",
             f"{number(value, places)} {by.difference}",
             f"{number(limit, places)} {by.difference}",

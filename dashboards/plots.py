@@ -163,6 +163,8 @@ def arm_means(results: Results, endpoints: Sequence[Endpoint]) -> go.Figure:
     figure.update_xaxes(
         range=[min(0.0, 1.25 * table["lower"].min()), 1.3 * table["upper"].fillna(table["value"]).max() or 1]
     )
+    if shown == "%" and 1.3 * table["upper"].max() > 100:
+        figure.update_xaxes(tickvals=list(range(0, 101, 20)))  # the room beyond is for the numbers
     figure.update_layout(barmode="overlay")
     return _finished(figure, results.source, 190 + 48 * len(table))
 

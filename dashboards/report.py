@@ -452,7 +452,8 @@ def _why(results: Results) -> str:
         + _table(head, lines(covariates), wide={2, 4, 5}, kept={0, 1})
         + "<h3>What the arms do</h3>"
         + _table(["arm", "policy", "as written", "what the policy says of itself"], rules, wide={2, 3}, kept={1})
-        + f"<h3>What was checked</h3><p>Computed when this report was written: {_e(verdict)}</p>"
+        + f"<h3>What was checked</h3><p>Computed when this report was written: {_e(verdict)} The last ones, of "
+        "the estimates, ask whether a trial of this design finds the truth; visits that cannot see it do not pass.</p>"
         + _table(["check", "how", "error", "at most", "verdict"], tested, wide={0, 1}, kept={2, 3, 4}, bad="NOT PASSED")
         + "<h3>What was not validated</h3>"
         + _list(credibility.not_validated(results))

@@ -85,63 +85,69 @@ def analysing() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
-def number(value: float | None, unit: str, difference: bool = False) -> str:
-    """A number as people read it: shares in per cent, their differences in percentage points, others to 3 digits."""
+def number(value: float | None, unit: str) -> str:
+    """A number without its unit: shares times 100, the others with three digits."""
     if value is None:
-        return ""
+        return "-"
     if unit == "1":
-        return f"{100 * value:.1f} {'points' if difference else '%'}"
+        return f"{100 * value:.1f}"
     if unit == "patients":
         return f"{value:,.0f}" if abs(value) >= 20 or value == int(value) else f"{value:.1f}"
     return f"{value:.3g}"
 
 
+def spoken(unit: str, difference: bool = False) -> str:
+    """A unit as people say it: a difference of shares is in percentage points."""
+    if unit == "1":
+        return "points" if difference else "%"
+    return f"{unit}s" if unit == "day" else unit
+
+
+def amount(value: float | None, unit: str, difference: bool = False) -> str:
+    """A number with its unit."""
+    return f"{number(value, unit)} {spoken(unit, difference)}"
+
+
 def interval(row: Row) -> str:
-    """Both ends of a row's interval."""
-    lower, upper = (number(end, row.unit, row.contrast is not None) for end in (row.lower, row.upper))
-    return f"{lower} to {upper}"
+    """Both ends of a row's interval, with their unit."""
+    if row.lower is None or row.upper is None:
+        return ""
+    return f"{number(row.lower, row.unit)} to {amount(row.upper, row.unit, row.contrast is not None)}"
 
 
 def answer(study: Study, rows: Sequence[Row]) -> None:
-    """The answer to the study's question: the primary endpoint, and what the trial would find."""
+    """The answer to the study's question, endpoint by endpoint, and what a trial of its size would find."""
     label = " - ".join(study.contrast)
-    table = Table(title=f"{study.title}: {label}", title_justify="left", title_style="bold")
-    for heading in (
-        "endpoint",
-        *[arm.name for arm in study.arms],
-        "true difference",
-        "what a trial reports (95 % interval)",
-    ):
-        table.add_column(heading, overflow="fold")
-    for heading in ("power", "bias", "coverage"):
-        table.add_column(heading, justify="right")
     named = {(row.name, row.arm or row.contrast): row for row in rows}
     for endpoint in study.endpoints:
-        name = endpoint.name
+        name, unit = endpoint.name, endpoint.unit
 
         def find(what: str, where: str = label, name: str = name) -> Row:
             return named[(f"{name}: {what}", where)]
 
-        difference, mean = find("difference, truth"), find("difference, mean of the trials")
-        power, bias, coverage = find("power"), find("bias against the truth"), find("coverage")
-        table.add_row(
-            endpoint.title,
-            *[number(find("mean, truth", arm.name).value, endpoint.unit) for arm in study.arms],
-            number(difference.value, endpoint.unit, True),
-            f"{number(mean.value, mean.unit, True)} ({interval(mean)})",
-            f"{number(power.value, '1')} ±{number(power.mcse, '1')}",
-            f"{number(bias.value, bias.unit, True)} ±{number(bias.mcse, bias.unit, True)}",
-            f"{number(coverage.value, '1')} ±{number(coverage.mcse, '1')}",
+        console.print()
+        console.print(f"{name}: {endpoint.title}", style="bold")
+        means = ", ".join(f"{arm.name} {amount(find('mean, truth', arm.name).value, unit)}" for arm in study.arms)
+        difference = find("difference, truth")
+        console.print(f"  in truth           {means}; {label} {amount(difference.value, unit, True)}")
+        mean, power = find("difference, mean of the trials"), find("power")
+        subjects = f"a trial of {study.trial.subjects}"
+        console.print(f"  {subjects:18} {amount(mean.value, unit, True)}, 95 % interval {interval(mean)}")
+        bias, coverage = find("bias against the truth"), find("coverage")
+        figures = (
+            f"power {number(power.value, '1')} ±{amount(power.mcse, '1')}",
+            f"bias {number(bias.value, unit)} ±{amount(bias.mcse, unit, True)}",
+            f"coverage {number(coverage.value, '1')} ±{amount(coverage.mcse, '1')}",
         )
-    console.print(table)
+        console.print(f"  over {mean.replicates:,} trials".ljust(21) + ", ".join(figures))
+        for row in rows:
+            if row.name == f"{name}: difference, over the population's own uncertainty":
+                draws = f"over {row.replicates} draws"
+                console.print(f"  {draws:18} of the uncertain population the truth lies within {interval(row)}")
+            if row.name == f"{name}: number needed to treat, truth":
+                console.print(f"  needed to treat    {number(row.value, row.unit)} for one more")
+    console.print()
     console.print("± is the Monte-Carlo standard error.")
-    for row in rows:
-        if row.name == "primary: difference, over the population's own uncertainty":
-            console.print(f"Over what is not known of the population, the true difference lies within {interval(row)}.")
-        if row.name.endswith(": number needed to treat, truth"):
-            console.print(
-                f"Number needed to treat for one more '{row.name.split(':')[0]}': {number(row.value, row.unit)}."
-            )
 
 
 def table(rows: Sequence[Row]) -> None:
@@ -152,14 +158,13 @@ def table(rows: Sequence[Row]) -> None:
     for row in rows:
         # Power and coverage are shares of trials, whatever they are the power of.
         points = row.contrast is not None and not row.name.endswith((": power", ": coverage"))
-        unit = "" if row.unit in ("1", "patients") else f" {row.unit}"
         shown.add_row(
             row.name,
             row.arm or row.contrast or "",
-            number(row.value, row.unit, points) + unit,
-            interval(row) if row.lower is not None else "",
-            number(row.se, row.unit, points),
-            number(row.mcse, row.unit, points),
+            amount(row.value, row.unit, points),
+            interval(row),
+            number(row.se, row.unit) if row.se is not None else "",
+            number(row.mcse, row.unit) if row.mcse is not None else "",
         )
     console.print(shown)
 

@@ -133,7 +133,7 @@ def test_a_run_ends_by_saying_how_to_look_at_it(trialtwin, small_text, tmp_path,
     first = trialtwin("run", "study.yaml", "--out", "out", "--workers", "1")
     assert first.returncode == 0, first.stderr
     assert "patients/s" in first.stderr and "3/3 blocks" in first.stderr
-    for word in ("out/report.html", "show out", "power", "true difference", "coverage"):
+    for word in ("out/report.html", "show out", "power", "in truth", "coverage"):
         assert word in first.stdout
     assert {file.name for file in (tmp_path / "out").iterdir()} >= {
         "study.yaml",

@@ -151,3 +151,5 @@ def test_ignorance_of_nothing_is_zero_within_its_error():
     effects = rng.normal(0, 1, 50) + rng.normal(0, 0.5, (200, 50))
     spread = ignorance(effects, 0.0)
     assert spread.sd.value <= 2 * spread.sd.mcse
+    assert spread.least == 0.0 < spread.most
+    assert spread.lower < 0.0 < spread.upper  # not knowing is no certainty

@@ -1,11 +1,13 @@
 """The study file: what it means, what is filled in, and what is refused where."""
 
 import re
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dashboards import cli
 from trials import document, feasibility, policies
 from trials.study import read, study
 
@@ -196,7 +198,7 @@ def mutated(draw, text):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_a_mutated_study_file_is_sound_or_one_sentence(data, small_text, tmp_path):
+def test_a_mutated_study_file_is_sound_or_one_sentence(data, small_text, tmp_path, capsys, monkeypatch):
     text = data.draw(mutated(small_text))
     try:
         document_ = document.parse(text, "study.yaml")
@@ -206,6 +208,13 @@ def test_a_mutated_study_file_is_sound_or_one_sentence(data, small_text, tmp_pat
     except ValueError as error:
         assert str(error).startswith("study.yaml:"), str(error)
         assert len(str(error).splitlines()) == 1
+        # and so does the command: nothing but the sentence, and status 2
+        (tmp_path / "study.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+        monkeypatch.setattr(sys, "argv", ["trialtwin", "check", str(tmp_path / "study.yaml")])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", policies.names())
