@@ -29,6 +29,17 @@ def risk_difference(
     return interval(pa - pb, se, stats.norm(), statistic, alpha, sided, na + nb)
 
 
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of one proportion of n, within 0 to 1 also where all or none respond.
+
+    Wilson 1927, J Am Stat Assoc 22:209.
+    """
+    z2 = float(stats.norm.isf(0.025)) ** 2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = (z2 * share * (1 - share) / n + z2**2 / (4 * n**2)) ** 0.5 / (1 + z2 / n)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
 def number_needed_to_treat(difference: float, lower: float, upper: float) -> tuple[float, float | None, float | None]:
     """Patients to treat for one more responder, 1 / difference, with its interval.
 

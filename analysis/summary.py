@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from analysis import truth
-from analysis.binary import number_needed_to_treat
+from analysis.binary import number_needed_to_treat, wilson
 from analysis.continuous import Estimate
 from analysis.endpoints import complete, true
 from analysis.operating import Figure, characteristics
@@ -151,12 +151,12 @@ def _endpoint_rows(
     seen = complete(endpoint, cohort, named)
     rows = []
     for i, arm in enumerate(arms):
-        rows.append(_mean_row(f"{name}: mean, truth", truth.mean(values[i][inside]), unit, arm=arm))
-        rows.append(_mean_row(f"{name}: mean, as observed", truth.mean(seen[i][inside]), unit, arm=arm))
+        rows.append(_arm_row(f"{name}: mean, truth", truth.mean(values[i][inside]), endpoint, arm))
+        rows.append(_arm_row(f"{name}: mean, as observed", truth.mean(seen[i][inside]), endpoint, arm))
     whole = truth.effect(values, pair, inside)
-    rows.append(_mean_row(f"{name}: difference, truth", whole, unit, contrast=label))
+    rows.append(_effect_row(f"{name}: difference, truth", whole, unit, label))
     as_observed = truth.effect(seen, pair, inside)
-    rows.append(_mean_row(f"{name}: difference, as observed by complete visits", as_observed, unit, contrast=label))
+    rows.append(_effect_row(f"{name}: difference, as observed by complete visits", as_observed, unit, label))
     rows += _trial_rows(study, endpoint, estimated, whole.value, label)
     if endpoint.kind == "responder":
         rows.append(_needed_row(f"{name}: number needed to treat, truth", whole, label))
@@ -167,8 +167,16 @@ def _endpoint_rows(
     return rows
 
 
-def _mean_row(name: str, mean: Mean, unit: str, arm: str | None = None, contrast: str | None = None) -> Row:
-    return Row(name, arm, contrast, mean.value, mean.lower, mean.upper, mean.se, None, unit)
+def _arm_row(name: str, mean: Mean, endpoint: Endpoint, arm: str) -> Row:
+    """A mean of one arm; the interval of a share of patients is Wilson's."""
+    lower, upper = mean.lower, mean.upper
+    if endpoint.kind in ("responder", "ever") and mean.patients:
+        lower, upper = wilson(mean.value, mean.patients)
+    return Row(name, arm, None, mean.value, lower, upper, mean.se, None, endpoint.unit)
+
+
+def _effect_row(name: str, mean: Mean, unit: str, contrast: str) -> Row:
+    return Row(name, None, contrast, mean.value, mean.lower, mean.upper, mean.se, None, unit)
 
 
 def _needed_row(name: str, difference: Mean, label: str) -> Row:
@@ -216,12 +224,9 @@ def _subgroup_rows(
     endpoint: Endpoint, group: Subgroup, values: np.ndarray, pair: tuple[int, int], arms: list[str], label: str
 ) -> list[Row]:
     where = f"{endpoint.name}: %s in {group.covariate} {group.label}"
-    rows = [
-        _mean_row(where % "mean", truth.mean(values[i][group.inside]), endpoint.unit, arm=arm)
-        for i, arm in enumerate(arms)
-    ]
+    rows = [_arm_row(where % "mean", truth.mean(values[i][group.inside]), endpoint, arm) for i, arm in enumerate(arms)]
     difference = truth.effect(values, pair, group.inside)
-    rows.append(_mean_row(where % "difference", difference, endpoint.unit, contrast=label))
+    rows.append(_effect_row(where % "difference", difference, endpoint.unit, label))
     if endpoint.kind == "responder":
         rows.append(_needed_row(where % "number needed to treat", difference, label))
     share = float(group.inside.sum())

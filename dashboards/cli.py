@@ -146,6 +146,7 @@ def show(run: RunPath, port: Annotated[int, typer.Option(help="Port on the loopb
         "browser.serverAddress": "127.0.0.1",
         "client.toolbarMode": "minimal",
         "global.developmentMode": "false",
+        "theme.base": "light",  # the figures are on white
     }
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += [f"--{key}={value}" for key, value in options.items()]

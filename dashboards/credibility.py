@@ -219,4 +219,4 @@ def value(variable: Variable) -> str:
     """The typical value of a variable with its unit: of a categorical one, its level."""
     if variable.levels:
         return variable.levels[int(variable.typical)]
-    return f"{variable.typical:.6g} {unit(variable.unit)}".strip()
+    return f"{variable.typical:.4g} {unit(variable.unit)}".strip()

@@ -1,16 +1,14 @@
 """The report of a run: one HTML file that needs nothing beside it, and no network."""
 
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import plotly.graph_objects as go
-import plotly.io
-from plotly.offline import get_plotlyjs
 
-from dashboards import credibility, plots
+from dashboards import credibility, markup, plots
 from dashboards import results as read
 from dashboards.checks import checks
+from dashboards.markup import escaped, framed, listed, tabulated
 from dashboards.results import POOL, Results, question
 from dashboards.written import decimals, labelled, needed, number, scale, unit, with_error, with_interval
 from solvers.twin import Output
@@ -19,46 +17,6 @@ from trials.endpoints import Endpoint
 
 REPORT = "report.html"
 LEDGER = 20  # failed lives listed
-
-# Nothing may be fetched: the browser itself refuses what this does not name.
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
-)
-
-STYLE = """
-:root { color-scheme: light; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1rem 1.25rem 4rem; background: #fff; color: #222;
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
-  overflow-wrap: break-word; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: .5rem 0; }
-h2 { font-size: 1.3rem; margin: 3rem 0 .75rem; padding-top: 1rem; border-top: 2px solid #222; }
-h3 { font-size: 1.05rem; margin: 2rem 0 .25rem; }
-p, li { max-width: 46rem; }
-.aid, .small { color: #555; font-size: .92rem; margin: .2rem 0 .5rem; }
-.answer { font-size: 1.15rem; border-left: 4px solid #0072B2; padding: .25rem 0 .25rem 1rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
-.card { border: 1px solid #ddd; border-radius: .4rem; padding: .7rem .9rem; }
-.card b { display: block; font-size: 1.3rem; line-height: 1.3; }
-.card span { color: #555; font-size: .87rem; display: block; line-height: 1.35; }
-nav { font-size: .92rem; margin: 1rem 0; } nav a { margin-right: .9rem; white-space: nowrap; } a { color: #0072B2; }
-figure { margin: 1.5rem 0; }
-.scroll { overflow-x: auto; margin: .75rem 0; }
-table { border-collapse: collapse; font-size: .9rem; line-height: 1.4; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid #e3e3e3; }
-th { border-bottom: 1.5px solid #222; font-weight: 600; vertical-align: bottom; }
-td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-th.n { white-space: normal; }
-td.w { min-width: 13rem; }
-td.k { white-space: nowrap; }
-pre { background: #f6f6f6; padding: .9rem; overflow-x: auto; font-size: .82rem; line-height: 1.45;
-  border-radius: .3rem; }
-.bad { color: #B0002A; font-weight: 600; }
-@media (max-width: 30rem) {
-  body { padding: .5rem .75rem 3rem; } h1 { font-size: 1.4rem; }
-  .answer { font-size: 1.05rem; }
-}
-"""
 
 
 def write(folder: Path) -> Path:
@@ -81,25 +39,16 @@ def page(results: Results) -> str:
         ("The study as run", "study", _study(results)),
         ("Why believe this", "why", _why(results)),
     ]
-    links = "".join(f'<a href="#{anchor}">{title}</a>' for title, anchor, _ in sections)
-    body = "".join(f'<section id="{anchor}"><h2>{title}</h2>{content}</section>' for title, anchor, content in sections)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_e(study.title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head><body>"
-        '<header><p class="small">In-silico trial · '
-        f"{_e(study.name)}</p><h1>{_e(study.title)}</h1><nav>{links}</nav></header>"
-        f"<main>{body}</main></body></html>\n"
-    )
+    return markup.document(study.title, f"In-silico trial · {study.name}", sections)
 
 
 def _answer(results: Results) -> str:
     study, primary = results.study, results.study.endpoints[0]
     first, second = study.contrast
     return (
-        f"<p>Does <b>{_e(first)}</b> instead of <b>{_e(second)}</b> change the {_e(question(study, primary))}?</p>"
-        f'<p class="answer">{_e(answer(results))}</p>{_cards(results)}'
+        f"<p>Does <b>{escaped(first)}</b> instead of <b>{escaped(second)}</b> change the "
+        f"{escaped(question(study, primary))}?</p>"
+        f'<p class="answer">{escaped(answer(results))}</p>{_cards(results)}'
         '<p class="small">All of this happened to virtual patients. What it may be used for, what it rests on and '
         "what was "
         'not validated stands under <a href="#why">Why believe this</a>.</p>'
@@ -175,7 +124,7 @@ def _cards(results: Results) -> str:
         cards.insert(3, (figure, f"patients {what} for one more with {question(results.study, responder)} {rest}"))
     return (
         '<div class="cards">'
-        + "".join(f'<div class="card"><b>{_e(a)}</b><span>{_e(b)}</span></div>' for a, b in cards)
+        + "".join(f'<div class="card"><b>{escaped(a)}</b><span>{escaped(b)}</span></div>' for a, b in cards)
         + "</div>"
     )
 
@@ -201,7 +150,7 @@ def _who(results: Results) -> str:
         ),
         ["In the trial's pool", number(results.count(POOL)), "eligible, with a sound life under every arm"],
     ]
-    text = _table(["", "patients", ""], rows, numeric={1})
+    text = tabulated(["", "patients", ""], rows, numeric={1})
     text += (
         f"<p>Each eligible candidate lives under every arm, with the same luck in measurement and adherence. "
         f"{study.trial.replicates:,} trials of {study.trial.subjects:,} subjects are then drawn from the pool: "
@@ -217,7 +166,7 @@ def _who(results: Results) -> str:
         if len(ledger) > len(lines)
         else ""
     )
-    return text + "<h3>Failed lives</h3>" + _table(["patient", "arm", "reason"], lines, numeric={0}) + more
+    return text + "<h3>Failed lives</h3>" + tabulated(["patient", "arm", "reason"], lines, numeric={0}) + more
 
 
 def _figures(results: Results) -> str:
@@ -252,12 +201,12 @@ def _figures(results: Results) -> str:
         if endpoint not in shares:
             aid = "Mean over all patients of the pool, in truth; whiskers: 95 % interval by their number."
             drawn.append((_capital(f"{question(study, endpoint)}, by arm"), aid, plots.arm_means(results, [endpoint])))
-    return "".join(_figure(f"what-{i}", *each) for i, each in enumerate(drawn))
+    return "".join(framed(f"what-{i}", *each) for i, each in enumerate(drawn))
 
 
 def _trial(results: Results) -> str:
     study, primary = results.study, results.study.endpoints[0]
-    histogram = _figure(
+    histogram = framed(
         "trial-estimates",
         "What trials would report",
         "Each trial reports one difference. A sound estimator scatters them around the truth (dashed); their width "
@@ -265,7 +214,7 @@ def _trial(results: Results) -> str:
         "single trial may be off by.",
         plots.estimates_of_trials(results, primary),
     )
-    caterpillar = _figure(
+    caterpillar = framed(
         "trial-intervals",
         "Does the interval hold the truth?",
         "Each line is one trial's interval. About one in twenty 95 % intervals should miss the dashed line, on "
@@ -276,7 +225,7 @@ def _trial(results: Results) -> str:
     for endpoint in study.endpoints:
         by, label = scale(endpoint), results.contrast
 
-        def figure(what: str, factor: float, endpoint: Endpoint = endpoint, label: str = label) -> str:
+        def shown(what: str, factor: float, endpoint: Endpoint = endpoint, label: str = label) -> str:
             row = results.row(f"{endpoint.name}: {what}", label)
             return with_error(*(None if each is None else each * factor for each in (row.value, row.mcse)))
 
@@ -286,12 +235,12 @@ def _trial(results: Results) -> str:
             [
                 f"{endpoint.name}: {question(study, endpoint)} [{by.difference}]",
                 number((truth.value or 0) * by.factor, decimals((mean.mcse or 0) * by.factor)),
-                figure("difference, mean of the trials", by.factor),
-                figure("bias against the truth", by.factor),
-                figure("standard deviation of the trials' differences", by.factor),
+                shown("difference, mean of the trials", by.factor),
+                shown("bias against the truth", by.factor),
+                shown("standard deviation of the trials' differences", by.factor),
                 number((mean.se or 0) * by.factor, decimals((mean.mcse or 0) * by.factor)),
-                figure("power", 100),
-                figure("coverage", 100),
+                shown("power", 100),
+                shown("coverage", 100),
                 number(float(mean.replicates or 0)),
             ]
         )
@@ -311,7 +260,7 @@ def _trial(results: Results) -> str:
         "over the "
         "whole pool, each patient his own control, without measurement error; a bias beyond its error is what visits, "
         "measurement and loss do to the estimate.</p>"
-        + _table(head, rows, numeric=set(range(1, 9)), wide={0})
+        + tabulated(head, rows, numeric=set(range(1, 9)), wide={0})
         + histogram
         + caterpillar
     )
@@ -340,22 +289,23 @@ def _subgroups(results: Results) -> str:
     if responder is not None:
         head.append(f"number needed to treat for one more {responder.name} (95 % interval)")
     text = (
-        f"<p>{_e(_capital(question(study, primary)))}: true means under each arm and true difference "
-        f"({_e(' − '.join(study.contrast))}), in everyone and by subgroup.</p>"
+        f"<p>{escaped(_capital(question(study, primary)))}: true means under each arm and true difference "
+        f"({escaped(' − '.join(study.contrast))}), in everyone and by subgroup.</p>"
     )
     if responder is not None:
         text += (
-            f'<p class="small">{_e(responder.name)}: {_e(question(study, responder))}. Where the interval of the '
+            f'<p class="small">{escaped(responder.name)}: {escaped(question(study, responder))}. Where the interval of '
+            "the "
             "difference holds "
             "0, the number needed to treat runs through infinity and its interval has no two ends; “harm” marks a "
             "number needed "
             "to harm.</p>"
         )
-    text += _table(head, rows, numeric=set(range(1, len(head))), kept={0})
+    text += tabulated(head, rows, numeric=set(range(1, len(head))), kept={0})
     aid = (
         "Right of the line the difference is above 0. Diamond: everyone; squares: subgroups; whiskers: 95 % intervals."
     )
-    return text + _figure("subgroup-forest", "Effect by subgroup", aid, plots.forest(results, primary))
+    return text + framed("subgroup-forest", "Effect by subgroup", aid, plots.forest(results, primary))
 
 
 def _needed(results: Results, responder: Endpoint, line: int) -> str:
@@ -380,7 +330,7 @@ def _uncertainty(results: Results) -> str:
         "<p>Four sources of spread, kept apart. The first two concern one patient, the last two the mean. More "
         "subjects shrink "
         "the third; only more knowledge of patients shrinks the fourth.</p>"
-        + _table(["source", f"standard deviation [{by.difference}] (its standard error)"], rows, numeric={1})
+        + tabulated(["source", f"standard deviation [{by.difference}] (its standard error)"], rows, numeric={1})
     )
     row = results.rows.get((f"{primary.name}: difference, over the population's own uncertainty", label))
     if row is not None:
@@ -389,13 +339,13 @@ def _uncertainty(results: Results) -> str:
         )
         text += (
             f"<p>Over {row.replicates} populations that the evidence allows as well, the true difference is "
-            f"{_e(shown)} "
-            f"{by.difference} (central 95 % of them).</p>"
+            f"{escaped(shown)} "
+            f"{by.difference} (1.96 of the last standard deviation to either side).</p>"
         )
     else:
         text += "<p>The population's own uncertainty was not drawn: the study file asks for fewer than 2 draws.</p>"
     aid = "Blue: of one patient. Grey: of the mean. Whiskers: 95 % intervals of the standard deviations."
-    return text + _figure("spread", "Spread by source", aid, plots.spread_by_source(results, primary))
+    return text + framed("spread", "Spread by source", aid, plots.spread_by_source(results, primary))
 
 
 def _study(results: Results) -> str:
@@ -407,8 +357,8 @@ def _study(results: Results) -> str:
     }
     rows = [[key, str(each)] for key, each in made.items()]
     return (
-        f"<p>With its defaults filled in; it reads back as the same study.</p><pre>{_e(results.study.text)}</pre>"
-        "<h3>What made it</h3>" + _table(["", ""], rows)
+        f"<p>With its defaults filled in; it reads back as the same study.</p><pre>{escaped(results.study.text)}</pre>"
+        "<h3>What made it</h3>" + tabulated(["", ""], rows)
     )
 
 
@@ -439,24 +389,27 @@ def _why(results: Results) -> str:
     )
     return (
         "<h3>What this may be used for</h3>"
-        + _list(credibility.may_be_used(results))
+        + listed(credibility.may_be_used(results))
         + "<h3>What it may not be used for</h3>"
-        + _list(credibility.may_not_be_used(results))
-        + f"<h3>The twin: {_e(twin.title)}</h3><p>Source: {_e(twin.source)}. Solved by: {_e(twin.method)}.</p>"
-        + f"<pre>{_e(credibility.described(twin))}</pre>"
+        + listed(credibility.may_not_be_used(results))
+        + f"<h3>The twin: {escaped(twin.title)}</h3>"
+        + f"<p>Source: {escaped(twin.source)}. Solved by: {escaped(twin.method)}.</p>"
+        + f"<pre>{escaped(credibility.described(twin))}</pre>"
         + f"<h3>Its parameters ({len(parameters)})</h3>"
-        + _table(head, lines(parameters), wide={2, 4, 5}, kept={0, 1})
+        + tabulated(head, lines(parameters), wide={2, 4, 5}, kept={0, 1})
         + "<h3>What of a patient is seen, and with what error</h3>"
-        + _table(["name", "what it is", "measurement error", "source"], outputs, wide={1, 2, 3})
+        + tabulated(["name", "what it is", "measurement error", "source"], outputs, wide={1, 2, 3})
         + f"<h3>Who the patients are: covariates ({len(covariates)})</h3>"
-        + _table(head, lines(covariates), wide={2, 4, 5}, kept={0, 1})
+        + tabulated(head, lines(covariates), wide={2, 4, 5}, kept={0, 1})
         + "<h3>What the arms do</h3>"
-        + _table(["arm", "policy", "as written", "what the policy says of itself"], rules, wide={2, 3}, kept={1})
-        + f"<h3>What was checked</h3><p>Computed when this report was written: {_e(verdict)} The last ones, of "
+        + tabulated(["arm", "policy", "as written", "what the policy says of itself"], rules, wide={2, 3}, kept={1})
+        + f"<h3>What was checked</h3><p>Computed when this report was written: {escaped(verdict)} The last ones, of "
         "the estimates, ask whether a trial of this design finds the truth; visits that cannot see it do not pass.</p>"
-        + _table(["check", "how", "error", "at most", "verdict"], tested, wide={0, 1}, kept={2, 3, 4}, bad="NOT PASSED")
+        + tabulated(
+            ["check", "how", "error", "at most", "verdict"], tested, wide={0, 1}, kept={2, 3, 4}, bad="NOT PASSED"
+        )
         + "<h3>What was not validated</h3>"
-        + _list(credibility.not_validated(results))
+        + listed(credibility.not_validated(results))
     )
 
 
@@ -474,51 +427,5 @@ def _error(output: Output) -> str:
     return ", ".join(found) or "none"
 
 
-def _figure(name: str, title: str, aid: str, figure: go.Figure) -> str:
-    drawn = plotly.io.to_html(
-        figure,
-        full_html=False,
-        include_plotlyjs=False,
-        config=plots.CONFIG,
-        default_width="100%",
-        div_id=f"figure-{name}",
-    )
-    return f'<figure aria-label="{_e(title)}"><h3>{_e(title)}</h3><p class="aid">{_e(aid)}</p>{drawn}</figure>'
-
-
-def _table(
-    head: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    numeric: set[int] | None = None,
-    wide: set[int] | None = None,
-    kept: set[int] | None = None,
-    bad: str | None = None,
-) -> str:
-    """numeric: columns set to the right. wide: those that need room. kept: on one line. bad: a cell to stand out."""
-    columns = {"n": numeric or set(), "w": wide or set(), "k": kept or set()}
-    kinds = [next((kind for kind, those in columns.items() if i in those), "") for i in range(len(head))]
-
-    def cell(tag: str, text: str, kind: str) -> str:
-        kind = f"{kind} bad" if text == bad else kind
-        return f'<{tag} class="{kind.strip()}">{_e(text)}</{tag}>' if kind.strip() else f"<{tag}>{_e(text)}</{tag}>"
-
-    top = "".join(cell("th", text, kind if kind == "n" else "") for text, kind in zip(head, kinds, strict=True))
-    lines = "".join(
-        "<tr>" + "".join(cell("td", text, kind) for text, kind in zip(row, kinds, strict=True)) + "</tr>"
-        for row in rows
-    )
-    opening = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
-    return f'<div class="scroll" tabindex="0"><table>{opening}<tbody>{lines}</tbody></table></div>'
-
-
-def _list(lines: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{_e(line)}</li>" for line in lines) + "</ul>"
-
-
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _e(text: str) -> str:
-    # A number and its per cent sign stay on one line.
-    return html.escape(text).replace(" %", "&nbsp;%")

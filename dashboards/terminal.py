@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from analysis.summary import Row
+from dashboards.results import question
+from dashboards.written import decimals, needed, number, unit
 from populations.attained import Row as Attained
 from solvers.twin import Parameter, Spread, Twin
 from trials.feasibility import Cost
@@ -85,34 +87,27 @@ def analysing() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
-def number(value: float | None, unit: str) -> str:
-    """A number without its unit: shares times 100, the others with three digits."""
-    if value is None:
-        return "-"
-    if unit == "1":
-        return f"{100 * value:.1f}"
-    if unit == "patients":
-        return f"{value:,.0f}" if abs(value) >= 20 or value == int(value) else f"{value:.1f}"
-    return f"{value:.3g}"
+def amount(value: float | None, of: str, difference: bool = False) -> str:
+    """A number with its unit; a share in per cent, a difference of shares in percentage points."""
+    if of == "1":
+        return f"{number(None if value is None else 100 * value, 1)} {'points' if difference else '%'}"
+    return f"{number(value)} {unit(of)}"
 
 
-def spoken(unit: str, difference: bool = False) -> str:
-    """A unit as people say it: a difference of shares is in percentage points."""
-    if unit == "1":
-        return "points" if difference else "%"
-    return f"{unit}s" if unit == "day" else unit
-
-
-def amount(value: float | None, unit: str, difference: bool = False) -> str:
-    """A number with its unit."""
-    return f"{number(value, unit)} {spoken(unit, difference)}"
+def pair(value: float | None, error: float | None, of: str, difference: bool = False) -> str:
+    """A number with its Monte-Carlo error, at the digits that the error allows, and their unit."""
+    factor, name = (100.0, "points" if difference else "%") if of == "1" else (1.0, unit(of))
+    scaled, mcse = ((each or 0.0) * factor for each in (value, error))
+    places = decimals(mcse, scaled)
+    return f"{number(scaled, places)} ±{number(mcse, places)} {name}"
 
 
 def interval(row: Row) -> str:
     """Both ends of a row's interval, with their unit."""
     if row.lower is None or row.upper is None:
         return ""
-    return f"{number(row.lower, row.unit)} to {amount(row.upper, row.unit, row.contrast is not None)}"
+    lower, upper = (amount(end, row.unit, row.contrast is not None) for end in (row.lower, row.upper))
+    return f"{lower.split(' ')[0]} to {upper}"
 
 
 def answer(study: Study, rows: Sequence[Row]) -> None:
@@ -120,24 +115,24 @@ def answer(study: Study, rows: Sequence[Row]) -> None:
     label = " - ".join(study.contrast)
     named = {(row.name, row.arm or row.contrast): row for row in rows}
     for endpoint in study.endpoints:
-        name, unit = endpoint.name, endpoint.unit
+        name, of = endpoint.name, endpoint.unit
 
         def find(what: str, where: str = label, name: str = name) -> Row:
             return named[(f"{name}: {what}", where)]
 
         console.print()
-        console.print(f"{name}: {endpoint.title}", style="bold")
-        means = ", ".join(f"{arm.name} {amount(find('mean, truth', arm.name).value, unit)}" for arm in study.arms)
+        console.print(f"{name}: {question(study, endpoint)}", style="bold")
+        means = ", ".join(f"{arm.name} {amount(find('mean, truth', arm.name).value, of)}" for arm in study.arms)
         difference = find("difference, truth")
-        console.print(f"  in truth           {means}; {label} {amount(difference.value, unit, True)}")
+        console.print(f"  in truth           {means}; {label} {amount(difference.value, of, True)}")
         mean, power = find("difference, mean of the trials"), find("power")
         subjects = f"a trial of {study.trial.subjects}"
-        console.print(f"  {subjects:18} {amount(mean.value, unit, True)}, 95 % interval {interval(mean)}")
+        console.print(f"  {subjects:18} {amount(mean.value, of, True)}, 95 % interval {interval(mean)}")
         bias, coverage = find("bias against the truth"), find("coverage")
         figures = (
-            f"power {number(power.value, '1')} ±{amount(power.mcse, '1')}",
-            f"bias {number(bias.value, unit)} ±{amount(bias.mcse, unit, True)}",
-            f"coverage {number(coverage.value, '1')} ±{amount(coverage.mcse, '1')}",
+            f"power {pair(power.value, power.mcse, '1')}",
+            f"bias {pair(bias.value, bias.mcse, of, True)}",
+            f"coverage {pair(coverage.value, coverage.mcse, '1')}",
         )
         console.print(f"  over {mean.replicates:,} trials".ljust(21) + ", ".join(figures))
         for row in rows:
@@ -145,7 +140,7 @@ def answer(study: Study, rows: Sequence[Row]) -> None:
                 draws = f"over {row.replicates} draws"
                 console.print(f"  {draws:18} of the uncertain population the truth lies within {interval(row)}")
             if row.name == f"{name}: number needed to treat, truth":
-                console.print(f"  needed to treat    {number(row.value, row.unit)} for one more")
+                console.print(f"  needed to treat    {needed(row.value, row.lower, row.upper)} for one more")
     console.print()
     console.print("± is the Monte-Carlo standard error.")
 
@@ -163,8 +158,8 @@ def table(rows: Sequence[Row]) -> None:
             row.arm or row.contrast or "",
             amount(row.value, row.unit, points),
             interval(row),
-            number(row.se, row.unit) if row.se is not None else "",
-            number(row.mcse, row.unit) if row.mcse is not None else "",
+            amount(row.se, row.unit, points) if row.se is not None else "",
+            amount(row.mcse, row.unit, points) if row.mcse is not None else "",
         )
     console.print(shown)
 

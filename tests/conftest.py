@@ -1,6 +1,7 @@
 """What tests share: a small study, and one real run of it."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ from trials.run import run
 from trials.study import read
 
 SHARED = Path(__file__).parents[2] / "shared"
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 DEMO = Path(str(trials.__file__)).parent / "library" / "warfarin-genotype.yaml"
 
 
@@ -55,3 +61,15 @@ def shared() -> Path:
 def _quiet_workers() -> None:
     # A cluster's own chatter at shutdown is no part of any test.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture
+def browser() -> Iterator:
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is absent; install chromium to run this test")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield launched
+        launched.close()

@@ -2,7 +2,6 @@
 
 import html
 import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,11 +11,6 @@ import pytest
 from dashboards import checks, report, results
 from solvers import twins
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 HOSTILE = "<script>alert('title')</script> & [x](javascript:1)"
 
 
@@ -157,18 +151,6 @@ def test_a_value_beyond_its_bounds_does_not_pass(folder):
     values[1, results.pool(read)[0], 5] = np.inf
     other["inr"] = (other["inr"].dims, values)
     assert checks.lives_are_sound(read, other).passed is False
-
-
-@pytest.fixture
-def browser() -> Iterator:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is absent; install chromium to run this test")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield opened
-        opened.close()
 
 
 def test_a_browser_draws_every_figure_without_a_request_or_an_error(browser, folder, page):

@@ -18,11 +18,6 @@ import dashboards
 from dashboards import results
 
 APP = Path(str(dashboards.__file__)).with_name("app.py")
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 CHARTS = 8
 OPTIONS = {
     "server.address": "127.0.0.1",
@@ -131,18 +126,6 @@ def healthy(address: str) -> bool:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
-
-
-@pytest.fixture
-def browser() -> Iterator:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is absent; install chromium to run this test")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield launched
-        launched.close()
 
 
 def test_a_browser_draws_every_chart_and_asks_no_other_host(browser, server):

@@ -62,6 +62,12 @@ def test_risk_difference_is_that_of_the_formula():
     assert estimate.upper[0] == pytest.approx(0.2 + 1.959964 * se, rel=1e-6)
 
 
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (3, 10), (56, 70)])
+def test_interval_of_a_share_is_that_of_scipy(successes, n):
+    expected = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    assert binary.wilson(successes / n, n) == pytest.approx((expected.low, expected.high), rel=1e-12, abs=1e-15)
+
+
 def test_number_needed_to_treat_turns_the_interval_round():
     assert binary.number_needed_to_treat(0.25, 0.125, 0.5) == (4.0, 2.0, 8.0)
     assert binary.number_needed_to_treat(0.05, -0.01, 0.11)[1:] == (None, None)

@@ -47,18 +47,6 @@ class Endpoint(NamedTuple):
         return "day" if self.kind == "first" else "1"
 
     @property
-    def title(self) -> str:
-        low, high = self.between
-        days = f"{self.until / 24:g} days"
-        if self.kind == "share":
-            return f"share of time with {self.outcome} in {low:g}-{high:g}, {days}"
-        if self.kind == "first":
-            return f"days to first {self.outcome} in {low:g}-{high:g}, within {days}"
-        if self.kind == "ever":
-            return f"{self.outcome} of {self.at_least:g} or more, within {days}"
-        return f"patients whose {self.outcome} is at least {100 * self.at_least:g} %"
-
-    @property
     def fold(self) -> str | None:
         """Name of the number that every tick adds to, None where the visits suffice."""
         if self.kind == "share":

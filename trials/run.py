@@ -125,8 +125,9 @@ def run(
         store.group(folder, "").attrs.update(_attributes(plan, chunk, made_by, keys))
         store.write_text(folder / store.STUDY, plan.text)
         every = tasks(plan, folder, chunk, int(made_by["width"]), keys)
+        shelves = {name: store.shelf(folder, name) for name in groups(plan)}
         lacking = [
-            task for task in every if not store.done(folder, task.group, task.arm, task.chunk, task.stop, task.key)
+            task for task in every if not store.done(shelves[task.group], task.arm, task.chunk, task.stop, task.key)
         ]
         if progress:
             progress(None, len(every) - len(lacking), len(every))
@@ -192,9 +193,10 @@ def state(folder: Path | str) -> State:
     plan, every = _tasks_of(folder)
     statuses: dict[tuple[str, str], dict[str, int]] = {}
     failures, done = [], 0
+    shelves = {name: store.shelf(folder, name) for name in groups(plan)}
     for task in every:
-        marker = store.read_marker(folder, task.group, task.arm, task.chunk)
-        if marker is None or marker.key != task.key or marker.stop < task.stop:
+        marker = store.done(shelves[task.group], task.arm, task.chunk, task.stop, task.key)
+        if marker is None:
             continue
         done += 1
         failures += marker.failures
@@ -232,8 +234,9 @@ def cohort(folder: Path | str, group: str = schema.CANDIDATES) -> tuple[Study, x
         raise ValueError(
             f"{folder} has no group '{group}'; write one of: {', '.join(repr(name) for name in groups(plan))}"
         )
+    shelf = store.shelf(folder, group)
     for task in every:
-        if task.group == group and not store.done(folder, group, task.arm, task.chunk, task.stop, task.key):
+        if task.group == group and not store.done(shelf, task.arm, task.chunk, task.stop, task.key):
             what = f"arm '{task.arm}'" if task.arm else "the population"
             raise ValueError(
                 f"{folder}: patients {task.start}-{task.stop - 1} of {what} are not written; "

@@ -72,8 +72,8 @@ def simulate(task: Task) -> Record:
 
 
 def _simulate(task: Task, began: float) -> Record:
-    folder = Path(task.folder)
-    kept, columns = store.chunk_so_far(folder, task.group, task.arm, task.chunk, task.start, task.stop, task.key)
+    shelf = store.shelf(Path(task.folder), task.group)
+    kept, columns = store.chunk_so_far(shelf, task.arm, task.chunk, task.start, task.stop, task.key)
     parsed = _study(task.text)
     solved = 0
     failures: list[dict] = []
@@ -97,7 +97,7 @@ def _simulate(task: Task, began: float) -> Record:
     else:
         statuses = {"eligible": int(whole[schema.ELIGIBLE].sum())}
     store.write_chunk(
-        folder,
+        shelf,
         store.Marker(
             task.group, task.arm, task.chunk, task.start, task.stop, task.key, "", statuses, failures[:LEDGER], {}
         ),

@@ -5,6 +5,7 @@ holds the key that the study asks for and the files have the sizes that the mark
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -177,25 +178,44 @@ def finish(folder: Path, sizes: Mapping[str, int]) -> None:
     consolidate(folder)
 
 
-def chunk_variables(here: zarr.Group, arm: str) -> list[str]:
-    """Variables that a chunk of an arm, or of the patients themselves (arm ''), consists of, sorted."""
-    found = []
-    for name, array in here.arrays():
+class Shelf(NamedTuple):
+    """A group's arrays, looked up once: listing them costs more than reading a marker.
+
+    chunked: variables by patient, of the lives (True: by arm too) and of who the patients are (False).
+    """
+
+    folder: Path
+    group: str
+    arms: list[str]
+    chunked: dict[bool, dict[str, zarr.Array]]
+
+    def variables(self, arm: str) -> dict[str, zarr.Array]:
+        """What a chunk of an arm, or of the patients themselves (arm ''), consists of, sorted by name."""
+        return self.chunked[bool(arm)]
+
+    def shard(self, name: str, arm: str, chunk: int) -> Path:
+        """The file of one variable of a chunk."""
+        dimensions = self.variables(arm)[name].metadata.dimension_names
+        places = {schema.ARM: self.arms.index(arm) if arm else 0, schema.PATIENT: chunk}
+        place = ["c", *(str(places.get(dimension, 0)) for dimension in dimensions)]
+        return self.folder.joinpath(COHORT, *([self.group] if self.group else []), name, *place)
+
+    def region(self, name: str, arm: str, start: int, stop: int) -> tuple:
+        """Where patients [start, stop) of an arm lie in a variable."""
+        places = {schema.ARM: self.arms.index(arm) if arm else 0, schema.PATIENT: slice(start, stop)}
+        dimensions = self.variables(arm)[name].metadata.dimension_names
+        return tuple(places.get(dimension, slice(None)) for dimension in dimensions)
+
+
+def shelf(folder: Path, name: str) -> Shelf:
+    """The arrays of a group. Raises ValueError where it cannot be read."""
+    here = group(folder, name)
+    chunked: dict[bool, dict[str, zarr.Array]] = {True: {}, False: {}}
+    for variable, array in sorted(here.arrays()):
         dimensions = array.metadata.dimension_names
-        if schema.PATIENT in dimensions and (schema.ARM in dimensions) == bool(arm):
-            found.append(name)
-    return sorted(found)
-
-
-def _shard(folder: Path, group_name: str, array: zarr.Array, name: str, arm_number: int, chunk: int) -> Path:
-    dimensions = array.metadata.dimension_names
-    place = ["c"] + [str({schema.ARM: arm_number, schema.PATIENT: chunk}.get(d, 0)) for d in dimensions]
-    return folder.joinpath(COHORT, *([group_name] if group_name else []), name, *place)
-
-
-def _region(array: zarr.Array, arm_number: int, start: int, stop: int) -> tuple:
-    places = {schema.ARM: arm_number, schema.PATIENT: slice(start, stop)}
-    return tuple(places.get(d, slice(None)) for d in array.metadata.dimension_names)
+        if schema.PATIENT in dimensions:
+            chunked[schema.ARM in dimensions][variable] = array
+    return Shelf(folder, name, stored_arms(here), chunked)
 
 
 def digest(columns: Mapping[str, np.ndarray]) -> str:
@@ -206,24 +226,22 @@ def digest(columns: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def write_chunk(folder: Path, marker: Marker, columns: Mapping[str, np.ndarray]) -> None:
+def write_chunk(shelf: Shelf, marker: Marker, columns: Mapping[str, np.ndarray]) -> None:
     """Writes every variable of a chunk, each (patient, ...), then its marker, by temporary file and rename."""
-    here = group(folder, marker.group)
-    number = stored_arms(here).index(marker.arm) if marker.arm else 0
-    names = chunk_variables(here, marker.arm)
-    missing = sorted(set(names) ^ set(columns))
-    if missing:
-        raise ValueError(f"chunk and store differ in {', '.join(missing)}; write to a new folder")
+    variables = shelf.variables(marker.arm)
+    odd = sorted(set(variables) ^ set(columns))
+    if odd:
+        raise ValueError(f"chunk and store differ in {', '.join(odd)}; write to a new folder")
     files, stored = {}, {}
-    for name in names:
-        array = here[name]
-        stored[name] = np.asarray(columns[name]).astype(array.dtype)
-        # An array's metadata does not keep this setting, and a chunk of fill values must be a file like any other.
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            here[name][_region(array, number, marker.start, marker.stop)] = stored[name]
-        files[name] = _shard(folder, marker.group, array, name, number, marker.chunk).stat().st_size
+    # An array's metadata does not keep this setting, and a chunk of fill values must be a file like any other.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        here = group(shelf.folder, shelf.group)
+        for name, array in variables.items():
+            stored[name] = np.asarray(columns[name]).astype(array.dtype)
+            here[name][shelf.region(name, marker.arm, marker.start, marker.stop)] = stored[name]
+            files[name] = shelf.shard(name, marker.arm, marker.chunk).stat().st_size
     marker = marker._replace(sha256=digest(stored), files=files)
-    path = marker_path(folder, marker.group, marker.arm, marker.chunk)
+    path = marker_path(shelf.folder, marker.group, marker.arm, marker.chunk)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(marker._asdict()))
 
@@ -233,49 +251,49 @@ def marker_path(folder: Path, group_name: str, arm: str, chunk: int) -> Path:
     return folder / MARKERS / (group_name or "candidates") / (f"arm-{arm}" if arm else "patients") / f"{chunk}.json"
 
 
-def read_marker(folder: Path, group_name: str, arm: str, chunk: int) -> Marker | None:
+def read_marker(shelf: Shelf, arm: str, chunk: int) -> Marker | None:
     """The marker of a chunk, None where it is absent, broken, or its files are not those it names."""
     try:
-        marker = Marker(**json.loads(marker_path(folder, group_name, arm, chunk).read_text(encoding="utf-8")))
+        path = marker_path(shelf.folder, shelf.group, arm, chunk)
+        marker = Marker(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    here = group(folder, group_name)
-    if marker.arm and marker.arm not in stored_arms(here):
+    if arm and arm not in shelf.arms:
         return None
-    number = stored_arms(here).index(arm) if arm else 0
-    for name in chunk_variables(here, arm):
-        array = here[name]
-        shard = _shard(folder, group_name, array, name, number, chunk)
+    for name in shelf.variables(arm):
+        shard = shelf.shard(name, arm, chunk)
         if not shard.exists() or shard.stat().st_size != marker.files.get(name):
             return None
     return marker
 
 
-def done(folder: Path, group_name: str, arm: str, chunk: int, stop: int, key: str) -> bool:
-    """Whether the chunk holds all patients before `stop` under this key."""
-    marker = read_marker(folder, group_name, arm, chunk)
-    return marker is not None and marker.key == key and marker.stop >= stop
+def done(shelf: Shelf, arm: str, chunk: int, stop: int, key: str) -> Marker | None:
+    """The marker of a chunk that holds all patients before `stop` under this key, None where it does not."""
+    marker = read_marker(shelf, arm, chunk)
+    return marker if marker is not None and marker.key == key and marker.stop >= stop else None
 
 
 def chunk_so_far(
-    folder: Path, group_name: str, arm: str, chunk: int, start: int, stop: int, key: str
+    shelf: Shelf, arm: str, chunk: int, start: int, stop: int, key: str
 ) -> tuple[int, dict[str, np.ndarray]]:
     """The blocks of a chunk that are there: (first patient lacking, columns), (start, {}) where there are none."""
-    marker = read_marker(folder, group_name, arm, chunk)
+    marker = read_marker(shelf, arm, chunk)
     if marker is None or marker.key != key or marker.stop >= stop:
         return start, {}
-    columns = read_chunk(folder, marker)
+    columns = read_chunk(shelf, marker)
     return (marker.stop, columns) if digest(columns) == marker.sha256 else (start, {})
 
 
-def read_chunk(folder: Path, marker: Marker) -> dict[str, np.ndarray]:
-    """The columns of a marked chunk."""
-    here = group(folder, marker.group)
-    number = stored_arms(here).index(marker.arm) if marker.arm else 0
+def read_chunk(shelf: Shelf, marker: Marker) -> dict[str, np.ndarray]:
+    """The columns of a marked chunk, with the padding of its last block, which a finished store no longer shows."""
     columns = {}
-    for name in chunk_variables(here, marker.arm):
-        array = here[name]
-        columns[name] = np.asarray(array[_region(array, number, marker.start, marker.stop)])
+    for name, array in shelf.variables(marker.arm).items():
+        dimensions = array.metadata.dimension_names
+        shape = (marker.stop if d == schema.PATIENT else n for d, n in zip(dimensions, array.shape, strict=True))
+        # In memory alone: the store is only read.
+        padded = dataclasses.replace(array.metadata, shape=tuple(shape))
+        whole = zarr.Array(zarr.AsyncArray(metadata=padded, store_path=array.store_path))
+        columns[name] = np.asarray(whole[shelf.region(name, marker.arm, marker.start, marker.stop)])
     return columns
 
 
