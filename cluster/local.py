@@ -46,6 +46,11 @@ def local(workers: int | None = None) -> Map:
             try:
                 for future in distributed.as_completed(futures):
                     yield future.result()
+            except distributed.KilledWorker as error:
+                raise RuntimeError(
+                    f"a task ended its process several times ({error.task}), perhaps for lack of memory; "
+                    "run it again with fewer workers"
+                ) from error
             finally:
                 client.cancel(futures)
 

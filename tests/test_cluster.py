@@ -1,6 +1,7 @@
 """The local cluster: real processes, of one thread, on the loopback only."""
 
 import os
+import signal
 import socket
 
 import psutil
@@ -38,8 +39,17 @@ def test_tasks_run_in_processes_of_one_thread_that_listen_on_the_loopback_alone(
             addresses |= listening()
     assert addresses == {"127.0.0.1"}
     assert len(results) == 3 and all(pid != os.getpid() for pid, _ in results)
-    assert {value for _, value, _ in results} >= {"1"}
-    assert any("intra_op_parallelism_threads=1" in value for _, value, _ in results)
+    assert {value for _, value in results} >= {"1"}
+    assert any("intra_op_parallelism_threads=1" in value for _, value in results)
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies_at_a_task_is_told_of():
+    with pytest.raises(RuntimeError, match="ended its process several times"):
+        list(local(1)(die, [1]))
 
 
 def test_the_first_failure_of_a_task_is_raised():

@@ -65,5 +65,5 @@ def test_a_range_takes_its_unit_from_its_end():
 
 @pytest.mark.parametrize("text", ["3.0 to 2.0", "2.0", "2 to 3 to 4", "2-3"])
 def test_what_is_no_range_is_refused(text):
-    with pytest.raises(ValueError, match="range|first"):
+    with pytest.raises(ValueError, match=r"range|first"):
         quantity_range(text, "1")

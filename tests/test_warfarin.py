@@ -163,16 +163,16 @@ def test_activity_after_100_mg_follows_the_reference_curve(shared):
 
 def test_activity_has_its_nadir_where_the_science_page_has_it():
     p = PCA.namespace(PCA.typical())
-    y = PCA.initial(p)
-    concentrations, activities = [], []
-    for number in range(288):
-        y = PCA.advance(y, p, PCA.action(dose=100.0 if number == 0 else 0.0), number / 4, 0.25)
+
+    def quarter(y, number):
+        y = PCA.advance(y, p, PCA.action(dose=jnp.where(number == 0, 100.0, 0.0)), number / 4, 0.25)
         seen = PCA.observe(y, p, 0.0)
-        concentrations.append(float(seen["concentration"]))
-        activities.append(float(seen["activity"]))
+        return y, (seen["concentration"], seen["activity"])
+
+    _, (concentrations, activities) = jax.lax.scan(quarter, PCA.initial(p), jnp.arange(288, dtype=float))
     # Cmax 11.59 mg/L at 6 h, nadir 19.3 % at 60 h. The printed parameters have three or four digits (V 7.93 L stands
     # for exp(2.07) = 7.925), which moves the peak by 0.1 %.
-    assert max(concentrations) == pytest.approx(11.59, rel=0.001)
+    assert float(concentrations.max()) == pytest.approx(11.59, rel=0.001)
     assert (np.argmax(concentrations) + 1) / 4 == pytest.approx(6, abs=0.5)
-    assert min(activities) == pytest.approx(19.3, abs=0.05)
+    assert float(activities.min()) == pytest.approx(19.3, abs=0.05)
     assert (np.argmin(activities) + 1) / 4 == pytest.approx(60, abs=0.5)

@@ -63,12 +63,17 @@ def simulate(task: Task) -> Record:
     try:
         return _simulate(task, began)
     except Exception as error:
-        what = f"arm '{task.arm}'" if task.arm else "population"
-        block = f"{what}, chunk {task.chunk}, patients {task.start}-{task.stop - 1}"
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno}"
-        # Without its cause, which may be of a kind that cannot travel between processes.
-        raise RuntimeError(f"{block}: {type(error).__name__} at {where}: {error}") from None
+        told = _told(task, error)
+    # Raised here, without its cause, which may be of a kind that cannot travel between processes.
+    raise RuntimeError(told)
+
+
+def _told(task: Task, error: Exception) -> str:
+    what = f"arm '{task.arm}'" if task.arm else "population"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    block = f"{what}, chunk {task.chunk}, patients {task.start}-{task.stop - 1}"
+    return f"{block}: {type(error).__name__} at {where}: {error}"
 
 
 def _simulate(task: Task, began: float) -> Record:
