@@ -2,8 +2,6 @@
 
 import contextlib
 import logging
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -133,25 +131,12 @@ def report(run: RunPath) -> None:
 @app.command()
 def show(run: RunPath, port: Annotated[int, typer.Option(help="Port on the loopback.")] = 8501) -> None:
     """Open the dashboard of a run on this machine's loopback."""
+    from dashboards.server import serve
     from trials.run import cohort
 
     cohort(run)
-    script = Path(__file__).with_name("app.py")
-    options = {
-        "server.address": "127.0.0.1",
-        "server.port": str(port),
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "browser.serverAddress": "127.0.0.1",
-        "client.toolbarMode": "minimal",
-        "global.developmentMode": "false",
-        "theme.base": "light",  # the figures are on white
-    }
-    command = [sys.executable, "-m", "streamlit", "run", str(script)]
-    command += [f"--{key}={value}" for key, value in options.items()]
-    print(f"The dashboard of {run}: http://127.0.0.1:{port}  (Ctrl-C ends it)")
-    sys.exit(subprocess.call([*command, "--", str(run.absolute())], env=os.environ | {"PYTHONSAFEPATH": "1"}))
+    print(f"The dashboard of {run}: http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
+    sys.exit(serve(run, port))
 
 
 @app.command()

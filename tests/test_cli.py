@@ -1,5 +1,6 @@
 """The command as its user meets it: answers, refusals by one sentence and status 2, nothing half-written."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,15 @@ def test_unreadable_runs_are_refused(trialtwin, tmp_path):
     (broken / "cohort.zarr" / "zarr.json").write_text("{", encoding="utf-8")
     (broken / "study.yaml").write_text("study: x\n", encoding="utf-8")
     assert_refused(trialtwin("status", broken))
+
+
+def test_a_port_that_is_taken_is_refused(trialtwin, small_run):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_refused(trialtwin("show", small_run, "--port", port), f"port {port} cannot be had", "--port")
+    assert_refused(trialtwin("show", small_run, "--port", 70000), "port 70000 cannot be had")
 
 
 def test_unknown_things_name_the_known_ones(trialtwin, tmp_path):

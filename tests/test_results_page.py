@@ -16,19 +16,10 @@ from streamlit.testing.v1 import AppTest
 
 import dashboards
 from dashboards import results
+from dashboards.server import command
 
 APP = Path(str(dashboards.__file__)).with_name("app.py")
 CHARTS = 8
-OPTIONS = {
-    "server.address": "127.0.0.1",
-    "server.headless": "true",
-    "server.fileWatcherType": "none",
-    "browser.gatherUsageStats": "false",
-    "browser.serverAddress": "127.0.0.1",
-    "client.toolbarMode": "minimal",
-    "global.developmentMode": "false",
-    "theme.base": "light",
-}
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> AppTest:
@@ -102,11 +93,9 @@ def server(small_run: Path, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}"]
-    command += [f"--{key}={value}" for key, value in OPTIONS.items()]
     log = tmp_path / "server.log"
     with log.open("w") as out:
-        process = subprocess.Popen([*command, "--", str(small_run)], stdout=out, stderr=out, cwd=tmp_path)
+        process = subprocess.Popen(command(small_run, port), stdout=out, stderr=out, cwd=tmp_path)
         try:
             address = f"http://127.0.0.1:{port}"
             deadline = time.monotonic() + 60

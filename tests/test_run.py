@@ -164,6 +164,9 @@ def test_the_store_opens_with_xarray_alone(small_run):
     assert data.sizes == {"arm": 2, "patient": 1000, "time": 85, "visit": 8}
     assert data["arm"].values.tolist() == ["fixed", "genotype"]
     assert data["inr"].dims == ("arm", "patient", "time")
+    assert set(data.coords) == {"arm", "patient", "time", "visit", "draw"}
+    uncertain = xr.open_zarr(small_run / "cohort.zarr", group="uncertainty")
+    assert np.array_equal(uncertain["draw"].values, np.repeat([1, 2, 3, 4], 32))
     assert data["dose"].attrs["units"] == "mg" and data["weight"].attrs["units"] == "kg"
     assert data["cyp2c9"].attrs["levels"][0] == "*1*1"
     assert "warfarin-genotype" in data.attrs["study"] and data.attrs["seed"] == 20261122

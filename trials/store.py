@@ -116,6 +116,7 @@ def prepare(folder: Path, name: str, layout: Layout, arms: list[str], size: int,
         inner = tuple(({schema.PATIENT: width} | one).get(d, lengths[d]) for d in dimensions)
         outer = tuple(({schema.PATIENT: chunk} | one).get(d, lengths[d]) for d in dimensions)
         _create(here, variable, dimensions, shape, inner, outer, np.dtype(dtype), attributes)
+    here.attrs["coordinates"] = schema.DRAW  # as xarray reads it: not data, but which draw a patient is of
     if schema.ARM not in here:
         here.create_array(schema.ARM, shape=(0,), dtype="U80", dimension_names=(schema.ARM,))
     here[schema.ARM].resize((len(stored),))

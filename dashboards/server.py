@@ -1,0 +1,39 @@
+"""The process that serves the dashboard: on the loopback, asking nothing of the network."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+OPTIONS = {
+    "server.address": "127.0.0.1",
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+    "browser.serverAddress": "127.0.0.1",
+    "client.toolbarMode": "minimal",
+    "global.developmentMode": "false",
+    "logger.level": "error",  # the command says itself where the page is
+    "theme.base": "light",  # the figures are on white
+}
+
+
+def command(folder: Path, port: int) -> list[str]:
+    """The command that serves the run in `folder`."""
+    script = str(Path(__file__).with_name("app.py"))
+    options = [f"--{key}={value}" for key, value in {**OPTIONS, "server.port": port}.items()]
+    return [sys.executable, "-m", "streamlit", "run", script, *options, "--", str(folder.absolute())]
+
+
+def serve(folder: Path, port: int) -> int:
+    """Serves until it is interrupted; its exit status. Raises ValueError for a port that cannot be had."""
+    with socket.socket() as trial:
+        try:
+            trial.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise ValueError(f"port {port} cannot be had ({error}); give another with --port") from error
+    try:
+        return subprocess.call(command(folder, port), env=os.environ | {"PYTHONSAFEPATH": "1"})
+    except KeyboardInterrupt:
+        return 0
