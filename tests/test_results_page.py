@@ -19,7 +19,7 @@ from dashboards import results
 from dashboards.server import command
 
 APP = Path(str(dashboards.__file__)).with_name("app.py")
-CHARTS = 8
+CHARTS = 9
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> AppTest:

@@ -259,7 +259,7 @@ def read_marker(shelf: Shelf, arm: str, chunk: int) -> Marker | None:
         marker = Marker(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    if arm and arm not in shelf.arms:
+    if (arm and arm not in shelf.arms) or not isinstance(marker.files, dict) or not isinstance(marker.stop, int):
         return None
     for name in shelf.variables(arm):
         shard = shelf.shard(name, arm, chunk)

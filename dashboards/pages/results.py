@@ -132,6 +132,10 @@ def show(folder: Path) -> None:
     aid = "Over all patients of the pool, in truth. Whiskers: 95 % interval by their number."
     means = read.arm_means(results, [endpoint])
     chart(results, "arms", "By arm", aid, plots.arm_means(results, [endpoint]), means)
+    shares = [each for each in study.endpoints if each.kind in ("responder", "ever")]
+    if shares:
+        means = read.arm_means(results, shares)
+        chart(results, "responders", "Share of patients, by arm", aid, plots.arm_means(results, shares), means)
 
     one_patient(results, endpoint, first, str(folder), changed)
 
