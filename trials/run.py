@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from solvers.status import Status
+from solvers.status import REASONS, Status
 from trials import document, key, schema, store
 from trials.simulate import Record, Task, simulate
 from trials.study import Study, study
@@ -191,7 +191,6 @@ def state(folder: Path | str) -> State:
     """How far the run in a folder is. Raises ValueError where it holds none."""
     folder = Path(folder)
     plan, every = _tasks_of(folder)
-    statuses: dict[tuple[str, str], dict[str, int]] = {}
     failures, done = [], 0
     shelves = {name: store.shelf(folder, name) for name in groups(plan)}
     for task in every:
@@ -199,10 +198,15 @@ def state(folder: Path | str) -> State:
         if marker is None:
             continue
         done += 1
-        failures += marker.failures
-        counts = statuses.setdefault((task.group, task.arm), {})
-        for name, count in marker.statuses.items():
-            counts[name] = counts.get(name, 0) + count
+        # Whole blocks are computed: patients beyond the study's size are none of its business.
+        failures += [failure for failure in marker.failures if failure["patient"] < groups(plan)[task.group]]
+    statuses: dict[tuple[str, str], dict[str, int]] = {}
+    for name, size in groups(plan).items():
+        data = store.open_group(folder, name).isel({schema.PATIENT: slice(0, size)})
+        statuses[name, ""] = {"eligible": int(data[schema.ELIGIBLE].values.sum())}
+        for arm in (arm.name for arm in plan.arms):
+            counts = np.bincount(data[schema.STATUS].sel({schema.ARM: arm}).values, minlength=len(Status))
+            statuses[name, arm] = {REASONS[status]: int(counts[status]) for status in Status if counts[status]}
     return State(plan, done, len(every), statuses, failures)
 
 
