@@ -157,6 +157,17 @@ def test_trial_and_analysis_change_without_recomputing_a_block(small_text, tmp_p
     assert run(changed, tmp_path / "run", map=forbidden).computed == ()
 
 
+def test_another_range_of_the_endpoint_gathers_anew_in_the_same_folder(small_text, tmp_path):
+    sizes = {"size": ("size: 1000", "size: 300"), "draws": ("draws: 4", "draws: 0")}
+    run(study(tmp_path, small_text, **sizes), tmp_path / "run")
+    wider = study(tmp_path, small_text, **sizes, range=("inr, between: 2.0 to 3.0", "inr, between: 2.0 to 3.5"))
+    assert {record.arm for record in run(wider, tmp_path / "run").computed} == {"fixed", "genotype"}
+    plan, data = cohort(tmp_path / "run")
+    assert plan.endpoints[0].fold in data and "inr_share_2_3_2016h" not in data
+    eligible = data[schema.ELIGIBLE].values
+    assert np.isfinite(data[plan.endpoints[0].fold].values[:, eligible]).all()
+
+
 def test_the_store_opens_with_xarray_alone(small_run):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -97,6 +97,10 @@ def prepare(folder: Path, name: str, layout: Layout, arms: list[str], size: int,
         left.unlink()
     here = zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False)
     padded = -(-size // chunk) * chunk
+    for left, array in list(here.arrays()):
+        # Of outcomes that the study no longer asks for; every arm's key has changed with them.
+        if schema.ARM in (array.metadata.dimension_names or ()) and left not in {*layout.variables, schema.ARM}:
+            del here[left]
     known = stored_arms(here)
     stored = known + [arm for arm in arms if arm not in known]
     lengths = {schema.ARM: len(stored), schema.PATIENT: padded}
