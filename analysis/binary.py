@@ -1,43 +1,53 @@
 """Comparison of two proportions, over any number of replicates at once."""
 
+from typing import Any
+
 import numpy as np
 from scipy import stats
 
 from analysis.continuous import Estimate, interval
+from analysis.truth import NORMAL_95
 
 
 def risk_difference(
     values: np.ndarray, arms: np.ndarray, contrast: tuple[int, int], alpha: float, sided: int
 ) -> Estimate:
-    """Difference of proportions with Wald's interval.
+    """Difference of proportions: Newcombe's hybrid score interval, and the test of Wald.
 
-        d = p_a - p_b,   se^2 = p_a (1 - p_a) / n_a + p_b (1 - p_b) / n_b
+        d = p_a - p_b,   se^2 = p_a (1 - p_a) / n_a + p_b (1 - p_b) / n_b,   z = d / se
+        lower = d - sqrt((p_a - l_a)^2 + (u_b - p_b)^2),   upper = d + sqrt((u_a - p_a)^2 + (p_b - l_b)^2)
 
-    values: 0 or 1, NaN is left out; values, arms: (replicate, subject).
-    Altman, Statistics with Confidence, 2nd ed., chapter 6.
+    with Wilson's limits l, u of each arm; where nobody or everybody responds se is 0, p is 1 and the interval still
+    has a width. values: 0 or 1, NaN is left out; values, arms: (replicate, subject).
+    Newcombe 1998, Stat Med 17:873, method 10.
     """
     parts = []
+    z = float(stats.norm.isf(alpha / sided))
     for arm in contrast:
         used = (arms == arm) & ~np.isnan(values)
         n = used.sum(-1).astype(float)
         with np.errstate(divide="ignore", invalid="ignore"):
-            parts.append((n, np.where(used, values, 0.0).sum(-1) / n))
-    (na, pa), (nb, pb) = parts
+            p = np.where(used, values, 0.0).sum(-1) / n
+            parts.append((n, p, *wilson(p, n, z)))
+    (na, pa, la, ua), (nb, pb, lb, ub) = parts
     with np.errstate(divide="ignore", invalid="ignore"):
         se = np.sqrt(pa * (1 - pa) / na + pb * (1 - pb) / nb)
         statistic = np.where(se > 0, (pa - pb) / se, np.where(pa == pb, 0.0, np.sign(pa - pb) * np.inf))
-    return interval(pa - pb, se, stats.norm(), statistic, alpha, sided, na + nb)
+    known = interval(pa - pb, se, stats.norm(), statistic, alpha, sided, na + nb)
+    lower = pa - pb - np.hypot(pa - la, ub - pb)
+    upper = pa - pb + np.hypot(ua - pa, pb - lb)
+    return known._replace(lower=lower, upper=upper)
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of one proportion of n, within 0 to 1 also where all or none respond.
+def wilson(share: Any, n: Any, z: float = NORMAL_95) -> tuple[Any, Any]:
+    """Interval of one proportion of n, within 0 to 1 also where all or none respond; 95 % unless z says otherwise.
 
-    Wilson 1927, J Am Stat Assoc 22:209.
+    share, n: numbers, or arrays of one shape. Wilson 1927, J Am Stat Assoc 22:209.
     """
-    z2 = float(stats.norm.isf(0.025)) ** 2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = (z2 * share * (1 - share) / n + z2**2 / (4 * n**2)) ** 0.5 / (1 + z2 / n)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = np.sqrt(z**2 * share * (1 - share) / n + z**4 / (4 * n**2)) / (1 + z**2 / n)
+    # Rounding would leave 0 and 1 by an ulp.
+    return np.where(share == 0, 0.0, centre - half), np.where(share == 1, 1.0, centre + half)
 
 
 def number_needed_to_treat(difference: float, lower: float, upper: float) -> tuple[float, float | None, float | None]:
@@ -48,6 +58,6 @@ def number_needed_to_treat(difference: float, lower: float, upper: float) -> tup
     Altman 1998, BMJ 317:1309.
     """
     value = 1.0 / difference if difference else float("inf")
-    if lower <= 0.0 <= upper:
+    if not (lower > 0.0 or upper < 0.0):
         return value, None, None
     return value, 1.0 / upper, 1.0 / lower

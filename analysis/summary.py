@@ -15,7 +15,7 @@ from analysis.binary import number_needed_to_treat, wilson
 from analysis.continuous import Estimate
 from analysis.endpoints import complete, true
 from analysis.operating import Figure, characteristics
-from analysis.replicates import estimates
+from analysis.replicates import Replicates, replicates
 from analysis.truth import Mean, Subgroup
 from analysis.uncertainty import ignorance
 from solvers.status import FAILED
@@ -74,16 +74,54 @@ def summarise(folder: Path, progress: Callable[[int, int], None] | None = None) 
     made_from = _fingerprint(folder, study)
     if _up_to_date(folder, made_from):
         return read(folder)
+    _check_blocks(folder, study)
     inside = truth.pool(cohort)
-    estimated = estimates(study, cohort, inside, progress)
-    rows = _population_rows(study, cohort, inside)
+    conducted = replicates(study, cohort, inside, progress)
+    rows = _population_rows(study, cohort, inside) + _duration_rows(study, conducted)
     for endpoint in study.endpoints:
-        rows += _endpoint_rows(study, cohort, inside, endpoint, estimated[endpoint.name], folder)
+        rows += _endpoint_rows(study, cohort, inside, endpoint, conducted.estimates[endpoint.name], folder)
+    text = json.dumps([row.record() for row in rows], indent=1, allow_nan=False) + "\n"
     with store.writer(folder):
-        store.write_group(folder, TRIALS, _trials(study, estimated).assign_attrs(made_from=made_from))
+        store.write_group(folder, TRIALS, _trials(study, conducted.estimates).assign_attrs(made_from=made_from))
         store.write_group(folder, BANDS, bands(study, cohort, inside))
-    store.write_text(folder / SUMMARY, json.dumps([row.record() for row in rows], indent=1, allow_nan=False) + "\n")
-    return rows
+        store.write_text(folder / SUMMARY, text)
+    return read(folder)
+
+
+def _check_blocks(folder: Path, study: Study) -> None:
+    """Raises ValueError for a block whose values are not those that were written."""
+    shelves = {name: store.shelf(folder, name) for name in run.groups(study)}
+    arms = ["", *(arm.name for arm in study.arms)]
+    for marker in store.markers(folder):
+        # Only what the study still has is read: a dropped arm or draw harms no number.
+        known = marker.group in shelves and marker.arm in arms and marker.start < run.groups(study)[marker.group]
+        if known and not store.sound(shelves[marker.group], marker):
+            what = f"arm '{marker.arm}'" if marker.arm else "the population"
+            raise ValueError(
+                f"{folder}: patients {marker.start}-{marker.stop - 1} of {what} are damaged; "
+                f"heal them with: trialtwin run {folder / store.STUDY} --out {folder}"
+            )
+
+
+def _duration_rows(study: Study, conducted: Replicates) -> list[Row]:
+    """How long the trial takes, from its opening to the last subject's last visit."""
+    last = conducted.enrolled + float(study.visit_days[-1])
+    n = len(last)
+    mcse = float(last.std(ddof=1)) / n**0.5
+    return [
+        Row(
+            "days to the last visit, mean of the trials",
+            "all",
+            None,
+            float(last.mean()),
+            None,
+            None,
+            None,
+            mcse,
+            "day",
+            n,
+        )
+    ]
 
 
 def _fingerprint(folder: Path, study: Study) -> str:
@@ -95,7 +133,12 @@ def _fingerprint(folder: Path, study: Study) -> str:
 def _up_to_date(folder: Path, made_from: str) -> bool:
     if not (folder / SUMMARY).exists() or not (folder / store.COHORT / TRIALS / "zarr.json").exists():
         return False
-    return store.open_group(folder, TRIALS).attrs.get("made_from") == made_from
+    try:
+        read(folder)
+        store.open_group(folder, BANDS)
+        return store.open_group(folder, TRIALS).attrs.get("made_from") == made_from
+    except ValueError:
+        return False  # broken: it is made again
 
 
 def _trials(study: Study, estimated: dict[str, Estimate]) -> xr.Dataset:
@@ -171,7 +214,7 @@ def _arm_row(name: str, mean: Mean, endpoint: Endpoint, arm: str) -> Row:
     """A mean of one arm; the interval of a share of patients is Wilson's."""
     lower, upper = mean.lower, mean.upper
     if endpoint.kind in ("responder", "ever") and mean.patients:
-        lower, upper = wilson(mean.value, mean.patients)
+        lower, upper = (float(end) for end in wilson(mean.value, mean.patients))
     return Row(name, arm, None, mean.value, lower, upper, mean.se, None, endpoint.unit)
 
 

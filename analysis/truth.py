@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from populations.population import Variable
 from solvers.status import Status
@@ -14,7 +15,10 @@ NORMAL_95 = 1.959963984540054  # 97.5 % quantile of the standard normal
 
 
 class Mean(NamedTuple):
-    """A mean over patients, the standard error that their number gives it, and their number."""
+    """A mean over patients, the standard error that their number gives it, and their number.
+
+    lower, upper: 95 % interval by the t distribution; NaN where patients do not differ, which tells nothing of others.
+    """
 
     value: float
     se: float
@@ -22,11 +26,15 @@ class Mean(NamedTuple):
 
     @property
     def lower(self) -> float:
-        return self.value - NORMAL_95 * self.se
+        return self.value - self._half
 
     @property
     def upper(self) -> float:
-        return self.value + NORMAL_95 * self.se
+        return self.value + self._half
+
+    @property
+    def _half(self) -> float:
+        return float(stats.t.isf(0.025, self.patients - 1)) * self.se if self.se > 0 else float("nan")
 
 
 class Subgroup(NamedTuple):

@@ -155,12 +155,7 @@ def stored_as_written(folder: Path) -> Check:
         [markers[i] for i in np.unique(np.linspace(0, len(markers) - 1, CHUNKS).round().astype(int))] if markers else []
     )
     shelves = {name: store.shelf(folder, name) for name in {marker.group for marker in sample}}
-    wrong = 0
-    for marker in sample:
-        try:
-            wrong += store.digest(store.read_chunk(shelves[marker.group], marker)) != marker.sha256
-        except Exception:  # zarr raises a dozen kinds for a broken shard
-            wrong += 1
+    wrong = sum(not store.sound(shelves[marker.group], marker) for marker in sample)
     return Check(
         "Blocks as they were written",
         f"SHA-256 of {len(sample)} of {len(markers)} blocks computed again; the markers of all are there",

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -32,12 +33,12 @@ def main() -> None:
         _stop(f"Error: {error}", 2)
     except RuntimeError as error:
         _stop(f"Failed: {error}", 1)
-    except KeyboardInterrupt:
-        _stop("Interrupted; the same command goes on from here.", 130)
 
 
 def _stop(sentence: str, status: int) -> None:
-    print(sentence, file=sys.stderr)
+    from trials.document import one_line
+
+    print(one_line(sentence), file=sys.stderr)
     sys.exit(status)
 
 
@@ -69,7 +70,7 @@ def run(
     from dashboards import report as html
     from trials import run as runs
 
-    with _log(folder) as log:
+    with _interruptible(), _log(folder) as log:
         with terminal.simulating(plan) as bar:
 
             def progress(record: runs.Record | None, done: int, total: int) -> None:
@@ -101,8 +102,8 @@ def check(study: StudyPath) -> None:
 
     path = find(study)
     plan = read(path)
-    eligible = feasibility.check(plan)
-    terminal.cost(path, plan, eligible, feasibility.cost(plan))
+    candidates = feasibility.check(plan)
+    terminal.cost(path, plan, candidates, feasibility.cost(plan))
 
 
 @app.command()
@@ -195,6 +196,22 @@ def fit_population(
 
 
 @contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ends an interrupted or terminated run with a sentence; what is computed is kept."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        _stop("Interrupted; the same command goes on from here.", 130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def _log(folder: Path) -> Iterator[logging.Logger]:
     """The run's log file; every run adds to it."""
     log = logging.getLogger("trialtwin.run")
@@ -205,9 +222,8 @@ def _log(folder: Path) -> Iterator[logging.Logger]:
     log.addHandler(handler)
     try:
         yield log
-    except Exception:
-        if folder.is_dir():
-            log.exception("stopped")
+    except RuntimeError:
+        log.exception("stopped")
         raise
     finally:
         log.removeHandler(handler)

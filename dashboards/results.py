@@ -106,7 +106,7 @@ def question(study: Study, endpoint: Endpoint) -> str:
     if endpoint.kind == "ever":
         return f"{title} of {low:g} {of}".strip() + f" or more at any time in {days}"
     if endpoint.kind == "responder":
-        return f"{within} for at least {endpoint.at_least:.0%} of {days}".replace("%", " %")
+        return f"{within} for at least {100 * endpoint.at_least:g} % of {days}"
     return f"share of {days} with {within}"
 
 

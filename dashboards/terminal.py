@@ -15,7 +15,7 @@ from dashboards.results import question
 from dashboards.written import decimals, needed, number, unit
 from populations.attained import Row as Attained
 from solvers.twin import Parameter, Spread, Twin
-from trials.feasibility import Cost
+from trials.feasibility import Candidates, Cost
 from trials.run import Record, State, groups
 from trials.study import Study
 
@@ -91,7 +91,7 @@ def amount(value: float | None, of: str, difference: bool = False) -> str:
     """A number with its unit; a share in per cent, a difference of shares in percentage points."""
     if of == "1":
         return f"{number(None if value is None else 100 * value, 1)} {'points' if difference else '%'}"
-    return f"{number(value)} {unit(of)}"
+    return f"{number(value)} {unit(of)}".strip()
 
 
 def pair(value: float | None, error: float | None, of: str, difference: bool = False) -> str:
@@ -134,12 +134,14 @@ def answer(study: Study, rows: Sequence[Row]) -> None:
             f"bias {pair(bias.value, bias.mcse, of, True)}",
             f"coverage {pair(coverage.value, coverage.mcse, '1')}",
         )
+        seen = find("difference, as observed by complete visits")
+        console.print(f"  {'at all visits':18} {amount(seen.value, of, True)}, without loss to follow-up")
         console.print(f"  over {mean.replicates:,} trials".ljust(21) + ", ".join(figures))
         for row in rows:
             if row.name == f"{name}: difference, over the population's own uncertainty":
                 draws = f"over {row.replicates} draws"
                 console.print(f"  {draws:18} of the uncertain population the truth lies within {interval(row)}")
-            if row.name == f"{name}: number needed to treat, truth":
+            if row.name == f"{name}: number needed to treat, truth" and row.value is not None:
                 console.print(f"  needed to treat    {needed(row.value, row.lower, row.upper)} for one more")
     console.print()
     console.print("± is the Monte-Carlo standard error.")
@@ -177,12 +179,14 @@ def closing(folder: Path, computed: int, seconds: float) -> None:
     console.print(f"  numbers  {folder / 'summary.json'}, {folder / 'cohort.zarr'} (xarray.open_zarr)", soft_wrap=True)
 
 
-def cost(path: Path, study: Study, eligible: tuple[int, int], cost: Cost) -> None:
+def cost(path: Path, study: Study, candidates: Candidates, cost: Cost) -> None:
     """What `check` found."""
-    count, looked = eligible
     console.print(f"{path}: sound.", soft_wrap=True)
     shown = Table(show_header=False)
-    shown.add_row("patients", f"{study.size:,} candidates, {count:,} of {looked:,} eligible")
+    looked, eligible, outside = candidates
+    shown.add_row("patients", f"{study.size:,} candidates, {eligible:,} of {looked:,} eligible")
+    if outside:
+        shown.add_row("", f"{outside:,} of them outside the twin's bounds: they will fail, and enter no trial")
     shown.add_row("lives", f"{cost.lives:,} at most, {len(study.arms)} arms")
     shown.add_row("processor", f"{cost.seconds / 3600:.3g} core-hours ({cost.seconds:,.0f} s of one core)")
     shown.add_row("compilation", f"{cost.compilation:.0f} s in each process")

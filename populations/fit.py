@@ -116,6 +116,8 @@ def read(data: Path) -> pd.DataFrame:
     missing = [header for header in wanted if header not in raw]
     if missing:
         raise ValueError(f"{data}:1: no column {', '.join(missing)}; give the NHANES file with these headers")
+    for header in (WEIGHT, "age_years", *(column.header for column in COLUMNS)):
+        _check_numbers(data, raw[header])
     raw = raw[raw["age_years"] >= LEAST_AGE].reset_index(drop=True)
     survey = raw[["cycle", WEIGHT]].copy()
     survey["age"] = raw["age_years"].astype(float)
@@ -126,6 +128,16 @@ def read(data: Path) -> pd.DataFrame:
     survey.loc[artefact, "diastolic_pressure"] = math.nan
     survey["bmi"] = survey["weight"] / (survey["height"] / 100.0) ** 2
     return survey
+
+
+def _check_numbers(data: Path, column: pd.Series) -> None:
+    """Raises ValueError that names the line of the first text where a number belongs."""
+    wrong = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"{data}:{at + 2}: {column.name} '{column[at]}' is no number; mend the cell, or leave it empty"
+        )
 
 
 def complete(survey: pd.DataFrame, *names: str) -> tuple[np.ndarray, ...]:

@@ -21,6 +21,8 @@ def conversion(unit: str, target: str) -> float:
 
     Raises ValueError where a unit is unknown or the two do not measure the same thing.
     """
+    if len(unit) > 40 or not _UNIT.fullmatch(unit.strip()):
+        raise ValueError(f"'{unit[:40]}' is no unit; write one such as {target or 'h'}")
     try:
         one, none = (registry().Quantity(n, _spelled(unit)) for n in (1.0, 0.0))
     except Exception as error:  # pint raises a dozen kinds, tokenizer errors among them
@@ -39,6 +41,9 @@ def _spelled(unit: str) -> str:
     return "" if unit == "1" else unit
 
 
+# Names with small powers, multiplied and divided. pint would compute any power of powers that is written.
+_TERM = r"(?:[^\W\d]\w*(?:\s*(?:\*\*|\^)\s*-?\d{1,2})?|%|\d{1,6}(?:\.\d{1,6})?)"
+_UNIT = re.compile(rf"{_TERM}(?:\s*[*/]\s*{_TERM}|\s+{_TERM})*")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*(.*?)\s*$")
 
@@ -57,7 +62,7 @@ def quantity(text: str, unit: str) -> float:
         raise ValueError(f"'{text}' is no quantity; write one such as {example}")
     number, written = float(match[1]), match[2]
     if not written and unit != "1":
-        raise ValueError(f"'{text}' has no unit; write one such as {number:g} {unit}")
+        raise ValueError(f"'{text}' has no unit; write it after the number, such as {unit}")
     value = number * conversion(written or "1", unit)
     if value in (float("inf"), float("-inf")):
         raise ValueError(f"'{text}' is not finite; write one such as {example}")

@@ -112,3 +112,10 @@ def test_a_mean_leaves_out_what_is_not_known():
     assert (result.value, result.patients) == (2.0, 2)
     assert result.se == pytest.approx(1.0)
     assert mean(np.array([NAN])).patients == 0
+
+
+def test_an_interval_of_few_patients_is_wide_and_of_equal_ones_unknown():
+    # t with 2 degrees of freedom: 4.303 standard errors
+    few = mean(np.array([1.0, 2.0, 3.0]))
+    assert few.upper - few.value == pytest.approx(4.302653 * few.se, rel=1e-6)
+    assert np.isnan(mean(np.ones(3)).lower)

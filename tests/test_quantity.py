@@ -20,6 +20,8 @@ from solvers.quantity import quantity, quantity_range
         ("2.5", "1", 2.5),
         ("1e3 ng/mL", "mg/L", 1.0),
         ("50 years", "year", 50.0),
+        ("70 beats/minute", "1/min", 70.0),
+        ("25 kg/m^2", "kg/m**2", 25.0),
         (" 7mg ", "mg", 7.0),
     ],
 )
@@ -39,6 +41,8 @@ def test_a_quantity_is_taken_to_the_unit_asked_for(text, unit, value):
         ("nan mg", "mg", "is no quantity"),
         ("37 degC", "kelvin", "another zero"),
         ("9" * 80 + " mg", "mg", "is no quantity"),
+        ("5 mg**9**9**9", "mg", "is no unit"),
+        ("5 mg^999999", "mg", "is no unit"),
     ],
 )
 def test_what_is_no_quantity_is_refused_with_its_reason(text, unit, sentence):

@@ -14,6 +14,8 @@ import pytest
 import xarray as xr
 
 from analysis import truth
+from analysis.summary import read as read_summary
+from analysis.summary import summarise
 from cluster.local import local
 from solvers.status import Status
 from trials import run as runs
@@ -261,21 +263,48 @@ def test_a_cut_shard_is_refused(small_run, tmp_path):
         cohort(folder)
 
 
-def test_a_flipped_bit_is_found_when_read(small_run, tmp_path):
+def test_a_flipped_bit_is_found_when_read_and_healed_when_run(small_run, tmp_path):
     folder = copied(small_run, tmp_path)
     shard = folder / "cohort.zarr" / "inr" / "c" / "0" / "0" / "0"
     content = bytearray(shard.read_bytes())
     content[1000] ^= 1
     shard.write_bytes(bytes(content))
-    _, data = cohort(folder)
+    plan, data = cohort(folder)
     with pytest.raises(ValueError, match=r"(?i)checksum"):
         data["inr"].values  # noqa: B018
+    (folder / "summary.json").unlink()
+    with pytest.raises(ValueError, match="patients 0-511 of arm 'fixed' are damaged; heal them with"):
+        summarise(folder)
+    assert [(record.arm, record.chunk) for record in run(plan, folder).computed] == [("fixed", 0)]
+    assert summarise(folder) == read_summary(small_run)
+
+
+@pytest.mark.parametrize("name", ["summary.json", "cohort.zarr/trials/zarr.json", "cohort.zarr/bands/inr/zarr.json"])
+def test_what_is_derived_is_made_again_where_it_is_broken(name, small_run, tmp_path):
+    folder = copied(small_run, tmp_path)
+    before = (folder / "summary.json").read_bytes()
+    path = folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    summarise(folder)
+    assert (folder / "summary.json").read_bytes() == before
+    assert json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["inr/zarr.json", "time/zarr.json", "uncertainty/zarr.json"])
+def test_broken_metadata_is_one_sentence_that_names_the_file(name, small_run, tmp_path, capfd):
+    folder = copied(small_run, tmp_path)
+    path = folder / "cohort.zarr" / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for act in (runs.state, lambda folder: run(cohort(small_run)[0], folder)):
+        with pytest.raises(ValueError, match=f"{name} is broken"):
+            act(folder)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_broken_store_is_one_sentence(small_run, tmp_path):
     folder = copied(small_run, tmp_path)
     (folder / "cohort.zarr" / "zarr.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError, match="is no readable store"):
+    with pytest.raises(ValueError, match=r"zarr\.json is broken"):
         cohort(folder)
     with pytest.raises(ValueError, match="holds no run"):
         cohort(tmp_path / "nowhere")
@@ -297,8 +326,10 @@ def test_one_store_has_one_writer(small_run):
 
 
 def test_a_chunk_is_whole_blocks(small_text, tmp_path):
-    with pytest.raises(ValueError, match="multiple of 256"):
-        run(study(tmp_path, small_text), tmp_path / "run", chunk=300)
+    for chunk in (300, 0, -256):
+        with pytest.raises(ValueError, match="multiple of 256"):
+            run(study(tmp_path, small_text), tmp_path / "run", chunk=chunk)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_exception_in_a_worker_names_arm_and_patients(small_run, tmp_path):

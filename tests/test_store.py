@@ -117,5 +117,5 @@ def test_a_killed_writers_leavings_are_cleared(tmp_path):
     left = tmp_path / store.COHORT / "inr" / "c" / "0" / "0" / "0.abc.partial"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
-    made(tmp_path, 8)
+    store.sweep(tmp_path)
     assert not left.exists()

@@ -103,6 +103,9 @@ REFUSALS = [
     ("seed: 20261122", "seed: now", "population: seed: 'now' is no whole number"),
     ("trial: {replicates", "trail: {replicates", "unknown key 'trail'"),
     ("title: Genotype", "study: Genotype", "key 'study' stands twice"),
+    ("twin: warfarin-inr", 'twin: "war\\nfarin"', "twin 'war\\nfarin' is unknown"),
+    ("start: 5 mg", "start: 5 mg**9**9**9", "is no unit"),
+    ("draws: 4", "draws: 1", "tells no spread"),
     ("eligibility: [age", "eligibility: [[age", "not YAML", "tick: 12 h"),
     ("study: warfarin-genotype", "study: ../../etc", "is no short name"),
 ]

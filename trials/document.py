@@ -29,7 +29,12 @@ class Document:
 
     def refuse(self, place: Place, sentence: str) -> NoReturn:
         """Raises ValueError: FILE:LINE: sentence."""
-        raise ValueError(f"{self.name}:{self.line(place)}: {sentence}")
+        raise ValueError(one_line(f"{self.name}:{self.line(place)}: {sentence}"))
+
+
+def one_line(text: str) -> str:
+    """Text whose line breaks and other unprintable characters are written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def read(path: Path) -> Document:
@@ -57,7 +62,7 @@ def parse(text: str, name: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or "a character that text cannot have"
-        raise ValueError(f"{name}:{line}: not YAML: {problem}; mend the line") from error
+        raise ValueError(one_line(f"{name}:{line}: not YAML: {problem}; mend the line")) from error
     except RecursionError as error:
         raise ValueError(f"{name}:1: nested too deeply; a study file has at most five levels") from error
     if not isinstance(root, yaml.MappingNode):
@@ -81,7 +86,7 @@ def _content(node: yaml.Node, place: Place, lines: dict[Place, int], name: str) 
         if not isinstance(key, yaml.ScalarNode):
             raise ValueError(f"{name}:{line}: a key is no plain word; write key: value")
         if key.value in tree:
-            raise ValueError(f"{name}:{line}: key '{key.value}' stands twice; keep one of them")
+            raise ValueError(one_line(f"{name}:{line}: key '{key.value}' stands twice; keep one of them"))
         lines[(*place, key.value)] = line
         tree[key.value] = _content(child, (*place, key.value), lines, name)
     return tree

@@ -28,24 +28,39 @@ class Cost(NamedTuple):
     memory: int
 
 
-def check(plan: Study) -> tuple[int, int]:
-    """Eligible patients among the candidates looked at: (eligible, looked at).
+class Candidates(NamedTuple):
+    """Of the candidates looked at, how many are eligible, and of those how many the twin cannot be solved for."""
+
+    looked: int
+    eligible: int
+    outside: int
+
+
+def check(plan: Study) -> Candidates:
+    """Who may enter, among the candidates looked at.
 
     Raises ValueError, with file and line, where too few may enter for the trial.
     """
     looked = min(plan.size, LOOKED_AT)
     values = drawn(plan, schema.CANDIDATES, np.arange(looked))
-    count = int(eligible(plan.criteria, values).sum())
+    can_enter = eligible(plan.criteria, values)
+    sound = np.ones(looked, bool)
+    for variable in plan.twin.variables:
+        low, high = variable.bounds
+        sound &= (values[variable.name] >= low) & (values[variable.name] <= high)
+    count, outside = int(can_enter.sum()), int((can_enter & ~sound).sum())
     if count == 0:
         plan.source.refuse(("eligibility",), f"none of {looked:,} candidates is eligible; widen the criteria")
-    expected = count if looked == plan.size else int(count / looked * plan.size)
+    usable = count - outside
+    expected = usable if looked == plan.size else int(usable / looked * plan.size)
     if expected < plan.trial.subjects:
         plan.source.refuse(
             ("trial", "subjects"),
             f"the trial needs {plan.trial.subjects:,} subjects and about {expected:,} of {plan.size:,} candidates "
-            "are eligible; raise population: size, widen eligibility or lower trial: subjects",
+            "are eligible and within the twin's bounds; raise population: size, widen eligibility or lower "
+            "trial: subjects",
         )
-    return count, looked
+    return Candidates(looked, count, outside)
 
 
 def cost(plan: Study, width: int = WIDTH) -> Cost:

@@ -110,13 +110,14 @@ def run(
     Raises ValueError for a folder that holds other patients, is being written, or cannot be read.
     """
     folder = Path(out).absolute()
+    made_by = key.engine()
+    if chunk is not None and (chunk <= 0 or chunk % made_by["width"]):
+        raise ValueError(f"chunk {chunk} is no whole number of blocks; write a multiple of {made_by['width']}")
     with store.writer(folder):
-        made_by = key.engine()
+        store.sweep(folder)
         if store.exists(folder):
             chunk, made_by = _resumed(plan, folder, chunk, made_by)
-        chunk = chunk or CHUNK
-        if chunk <= 0 or chunk % made_by["width"]:
-            raise ValueError(f"chunk {chunk} is no whole number of blocks; write a multiple of {made_by['width']}")
+        chunk = CHUNK if chunk is None else chunk
         arms = [arm.name for arm in plan.arms]
         shape = layout(plan)
         for name, size in groups(plan).items():
@@ -127,7 +128,11 @@ def run(
         every = tasks(plan, folder, chunk, int(made_by["width"]), keys)
         shelves = {name: store.shelf(folder, name) for name in groups(plan)}
         lacking = [
-            task for task in every if not store.done(shelves[task.group], task.arm, task.chunk, task.stop, task.key)
+            task
+            for task in every
+            if not store.sound(
+                shelves[task.group], store.done(shelves[task.group], task.arm, task.chunk, task.stop, task.key)
+            )
         ]
         if progress:
             progress(None, len(every) - len(lacking), len(every))

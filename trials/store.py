@@ -9,6 +9,7 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -69,6 +70,12 @@ def writer(folder: Path) -> Iterator[None]:
         yield
 
 
+def sweep(folder: Path) -> None:
+    """Removes what a killed writer left half-written."""
+    for left in folder.rglob("*.partial"):
+        left.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
@@ -79,6 +86,11 @@ def write_text(path: Path, text: str) -> None:
 def group(folder: Path, name: str) -> zarr.Group:
     """The group, open for writing. Raises ValueError where it cannot be read."""
     path = folder / COHORT / name if name else folder / COHORT
+    for file in (path / "zarr.json", *path.glob("*/zarr.json")):
+        try:
+            json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{file} is broken ({error}); remove {folder} and run the study again") from error
     try:
         return zarr.open_group(path, mode="r+", use_consolidated=False)
     except Exception as error:  # zarr raises a dozen kinds for a broken store
@@ -93,8 +105,6 @@ def prepare(folder: Path, name: str, layout: Layout, arms: list[str], size: int,
     """Makes the arrays of a group, or grows those that are there to these arms and whole chunks of `size` patients."""
     root = folder / COHORT
     path = root / name if name else root
-    for left in path.rglob("*.partial"):  # of a killed writer
-        left.unlink()
     here = zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False)
     padded = -(-size // chunk) * chunk
     for left, array in list(here.arrays()):
@@ -158,6 +168,7 @@ def stored_arms(here: zarr.Group) -> list[str]:
 
 def write_group(folder: Path, name: str, data: xr.Dataset) -> None:
     """Writes a derived group (aggregates, estimates) whole, in place of the one before."""
+    shutil.rmtree(folder / COHORT / name, ignore_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a string coordinate's type is newer than Zarr's specification
         data.to_zarr(folder / COHORT, group=name, mode="w", consolidated=False, zarr_format=3)
@@ -278,15 +289,24 @@ def done(shelf: Shelf, arm: str, chunk: int, stop: int, key: str) -> Marker | No
     return marker if marker is not None and marker.key == key and marker.stop >= stop else None
 
 
+def sound(shelf: Shelf, marker: Marker | None) -> bool:
+    """Whether a chunk's values are those that were written."""
+    if marker is None:
+        return False
+    try:
+        return digest(read_chunk(shelf, marker)) == marker.sha256
+    except Exception:  # zarr raises a dozen kinds for a broken shard
+        return False
+
+
 def chunk_so_far(
     shelf: Shelf, arm: str, chunk: int, start: int, stop: int, key: str
 ) -> tuple[int, dict[str, np.ndarray]]:
     """The blocks of a chunk that are there: (first patient lacking, columns), (start, {}) where there are none."""
     marker = read_marker(shelf, arm, chunk)
-    if marker is None or marker.key != key or marker.stop >= stop:
+    if marker is None or marker.key != key or marker.stop >= stop or not sound(shelf, marker):
         return start, {}
-    columns = read_chunk(shelf, marker)
-    return (marker.stop, columns) if digest(columns) == marker.sha256 else (start, {})
+    return marker.stop, read_chunk(shelf, marker)
 
 
 def read_chunk(shelf: Shelf, marker: Marker) -> dict[str, np.ndarray]:
@@ -304,6 +324,7 @@ def read_chunk(shelf: Shelf, marker: Marker) -> dict[str, np.ndarray]:
 
 def open_group(folder: Path, name: str) -> xr.Dataset:
     """A group as xarray opens it, lazily, without looking at what is done."""
+    group(folder, name)
     path = folder / COHORT / name if name else folder / COHORT
     try:
         return xr.open_zarr(path, consolidated=False, chunks=None)

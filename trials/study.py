@@ -80,6 +80,8 @@ LIBRARY = Path(__file__).parent / "library"
 def find(name: str) -> Path:
     """The path `name`, or the file of that name in the library. Raises ValueError where there is neither."""
     path = Path(name)
+    if name.strip() in ("", "."):
+        raise ValueError("no study is named; write a path, or a name of the library")
     if path.exists() or path.suffix or path.parent != Path():
         return path
     if (LIBRARY / f"{name}.yaml").exists():

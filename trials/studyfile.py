@@ -98,8 +98,14 @@ class _Keys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+def _draws(text: Any) -> Any:
+    if text == "1":
+        raise ValueError("'1' tells no spread; write 0, or at least 2")
+    return text
+
+
 class Uncertainty(_Keys):
-    draws: Annotated[int, _count(0, 10_000)]
+    draws: Annotated[int, _count(0, 10_000), BeforeValidator(_draws)]
     patients: Annotated[int, _count(1, 1024)]
 
 
