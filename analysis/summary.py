@@ -24,8 +24,6 @@ from trials.endpoints import Endpoint
 from trials.study import Study
 
 SUMMARY = "summary.json"
-TRIALS = "trials"
-BANDS = "bands"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -82,8 +80,8 @@ def summarise(folder: Path, progress: Callable[[int, int], None] | None = None) 
         rows += _endpoint_rows(study, cohort, inside, endpoint, conducted.estimates[endpoint.name], folder)
     text = json.dumps([row.record() for row in rows], indent=1, allow_nan=False) + "\n"
     with store.writer(folder):
-        store.write_group(folder, TRIALS, _trials(study, conducted.estimates).assign_attrs(made_from=made_from))
-        store.write_group(folder, BANDS, bands(study, cohort, inside))
+        estimated = _trials(study, conducted.estimates).assign_attrs(made_from=made_from)
+        store.write_groups(folder, {schema.TRIALS: estimated, schema.BANDS: bands(study, cohort, inside)})
         store.write_text(folder / SUMMARY, text)
     return read(folder)
 
@@ -131,12 +129,12 @@ def _fingerprint(folder: Path, study: Study) -> str:
 
 
 def _up_to_date(folder: Path, made_from: str) -> bool:
-    if not (folder / SUMMARY).exists() or not (folder / store.COHORT / TRIALS / "zarr.json").exists():
+    if not (folder / SUMMARY).exists() or not (folder / store.COHORT / schema.TRIALS / "zarr.json").exists():
         return False
     try:
         read(folder)
-        store.open_group(folder, BANDS)
-        return store.open_group(folder, TRIALS).attrs.get("made_from") == made_from
+        store.open_group(folder, schema.BANDS)
+        return store.open_group(folder, schema.TRIALS).attrs.get("made_from") == made_from
     except ValueError:
         return False  # broken: it is made again
 

@@ -80,10 +80,10 @@ def read(folder: Path) -> Results:
     study, cohort = run.cohort(folder)
     rows = {(row.name, row.arm or row.contrast or ""): row for row in summary.read(folder)}
     path = folder / store.COHORT
-    for name in (summary.BANDS, summary.TRIALS):
+    for name in (schema.BANDS, schema.TRIALS):
         if not (path / name / "zarr.json").exists():
             raise ValueError(f"{folder} is not analysed; finish it with: {again(folder)}")
-    bands, trials = (store.open_group(folder, name).load() for name in (summary.BANDS, summary.TRIALS))
+    bands, trials = (store.open_group(folder, name).load() for name in (schema.BANDS, schema.TRIALS))
     made_by = json.loads(str(store.open_group(folder, "").attrs["engine"]))
     missing = {endpoint.name for endpoint in study.endpoints} - set(trials["endpoint"].values.tolist())
     if missing or set(study.plan.outcomes) - set(bands.data_vars):

@@ -18,3 +18,7 @@ MEASURED = "_measured"
 # The patients of draw 0 lie at the root of the store; those of the population's other draws in this group.
 CANDIDATES = ""
 UNCERTAINTY = "uncertainty"
+
+# Groups that an analysis derives from the lives, and can make again: estimates of trials, quantiles over patients.
+TRIALS = "trials"
+BANDS = "bands"

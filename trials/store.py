@@ -90,6 +90,9 @@ def group(folder: Path, name: str) -> zarr.Group:
         try:
             json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
+            if file.parent.name in (schema.TRIALS, schema.BANDS):
+                shutil.rmtree(file.parent)  # the next analysis makes it again
+                continue
             raise ValueError(f"{file} is broken ({error}); remove {folder} and run the study again") from error
     try:
         return zarr.open_group(path, mode="r+", use_consolidated=False)
@@ -166,12 +169,14 @@ def stored_arms(here: zarr.Group) -> list[str]:
     return [str(arm) for arm in here[schema.ARM][...]] if schema.ARM in here else []
 
 
-def write_group(folder: Path, name: str, data: xr.Dataset) -> None:
-    """Writes a derived group (aggregates, estimates) whole, in place of the one before."""
-    shutil.rmtree(folder / COHORT / name, ignore_errors=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a string coordinate's type is newer than Zarr's specification
-        data.to_zarr(folder / COHORT, group=name, mode="w", consolidated=False, zarr_format=3)
+def write_groups(folder: Path, groups: Mapping[str, xr.Dataset]) -> None:
+    """Writes derived groups (aggregates, estimates) whole, in place of those before."""
+    for name in groups:
+        shutil.rmtree(folder / COHORT / name, ignore_errors=True)
+    for name, data in groups.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a string coordinate's type is newer than Zarr's specification
+            data.to_zarr(folder / COHORT, group=name, mode="w", consolidated=False, zarr_format=3)
     consolidate(folder)
 
 
