@@ -129,13 +129,16 @@ def answer(study: Study, rows: Sequence[Row]) -> None:
         subjects = f"a trial of {study.trial.subjects}"
         console.print(f"  {subjects:18} {amount(mean.value, of, True)}, 95 % interval {interval(mean)}")
         bias, coverage = find("bias against the truth"), find("coverage")
-        figures = (
+        figures = [
             f"power {pair(power.value, power.mcse, '1')}",
             f"bias {pair(bias.value, bias.mcse, of, True)}",
             f"coverage {pair(coverage.value, coverage.mcse, '1')}",
-        )
+        ]
         seen = find("difference, as observed by complete visits")
         console.print(f"  {'at all visits':18} {amount(seen.value, of, True)}, without loss to follow-up")
+        lost = study.trial.replicates - (mean.replicates or 0)
+        if lost:
+            figures.append(f"{lost:,} trials could not be estimated")
         console.print(f"  over {mean.replicates:,} trials".ljust(21) + ", ".join(figures))
         for row in rows:
             if row.name == f"{name}: difference, over the population's own uncertainty":
