@@ -1,6 +1,6 @@
 """Comparison of two means, over any number of replicates at once."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -51,15 +51,15 @@ def t_test(
 def interval(
     value: np.ndarray,
     se: np.ndarray,
-    law: object,
+    law: Any,
     statistic: np.ndarray,
     alpha: float,
     sided: int,
     subjects: np.ndarray,
 ) -> Estimate:
     """Interval and p-value of an estimate whose statistic follows `law`, a frozen scipy distribution."""
-    tail = law.sf(np.abs(statistic)) if sided == 2 else law.sf(statistic)  # type: ignore[attr-defined]
-    half = law.isf(alpha / 2 if sided == 2 else alpha) * se  # type: ignore[attr-defined]
+    tail = law.sf(np.abs(statistic)) if sided == 2 else law.sf(statistic)
+    half = law.isf(alpha / 2 if sided == 2 else alpha) * se
     return Estimate(value, se, value - half, value + half, sided * tail if sided == 2 else tail, subjects)
 
 

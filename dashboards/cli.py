@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # rich would double the time of --help
+    rich_markup_mode=None,  # rich would have to be imported for --help
     help="Clinical trials on virtual patients: simulate once, try many.",
 )
 populations_app = typer.Typer(invoke_without_command=True, help="Reference populations: what there is, how they fit.")

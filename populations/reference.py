@@ -175,7 +175,7 @@ def load(name: str) -> Reference:
         known = ", ".join(names())
         raise ValueError(f"reference '{name}' is not known; write one of: {known}, or a .csv or .parquet file")
     content = (LIBRARY / f"{name}.yaml").read_bytes()
-    # The C loader reads the file ten times faster where PyYAML was built with it.
+    # The C loader where PyYAML was built with it.
     return _of(yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), content)
 
 

@@ -118,7 +118,9 @@ def _life(twin: Twin, policy: Policy, plan: Plan, seed: int, patient: Any, value
             lambda new, old: jnp.where(after_first, new, old), gather(totals, before, true, time - plan.tick), totals
         )
         amounts, memory = policy.decide(time, Seen(visit, measured), memory)
-        given = {name: jnp.asarray(amount, float) * takes for name, amount in amounts.items()}
+        # What a clinic or a device does is done; only what the patient takes himself can be missed.
+        kept = takes if policy.by_patient else 1.0
+        given = {name: jnp.asarray(amount, float) * kept for name, amount in amounts.items()}
         action = twin.action(**given)
         y = twin.advance(y, p, action, time, plan.tick)
         return (y, memory, totals, true, jnp.maximum(worst, health)), (true, measured, action._asdict())

@@ -78,6 +78,17 @@ def test_two_half_ticks_are_one_tick(twin):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)  # the solver's own error over one tick
 
 
+def test_what_the_clinic_does_is_not_missed(twin):
+    own = solver(twin, still(twin, amount(twin)), plan(twin)._replace(taken=0.0), 1, 2)(np.arange(2), values(twin, 2))
+    clinic = still(twin, amount(twin))._replace(by_patient=False)
+    given = solver(twin, clinic, plan(twin)._replace(taken=0.0), 1, 2)(np.arange(2), values(twin, 2))
+    treated = solver(twin, still(twin, amount(twin)), plan(twin), 1, 2)(np.arange(2), values(twin, 2))
+    idle = solver(twin, still(twin), plan(twin), 1, 2)(np.arange(2), values(twin, 2))
+    for name in treated.recorded:
+        assert np.array_equal(given.recorded[name], treated.recorded[name])
+        assert np.array_equal(own.recorded[name], idle.recorded[name])
+
+
 def test_a_patient_without_finite_parameters_is_a_status_and_spares_his_neighbours(twin):
     sick = values(twin, 4)
     sick[twin.parameters[0].name][2] = math.nan

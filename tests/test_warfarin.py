@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 from solvers.explicit import mesh, runge_kutta
 from solvers.reference import reference
 from solvers.twins import warfarin_inr, warfarin_pca
+from trials.run import cohort
 
 INR, PCA = warfarin_inr.twin, warfarin_pca.twin
 LEVELS = {covariate.name: covariate.levels for covariate in INR.covariates}
@@ -73,7 +75,43 @@ def test_whole_inr_curves_are_within_one_per_cent(shared):
         vkorc1 = {"2": "GG", "1": "GA", "0": "AA"}[count]
         inr = daily_inr(patient(cyp2c9=cyp2c9.replace("/", ""), vkorc1=vkorc1), float(dose), 60)
         expected = [value for _, value in sorted(points)]
-        np.testing.assert_allclose(inr, expected, rtol=0.01)
+        # 1 % is asked; the curves have six digits, and are met to 1.4e-6
+        np.testing.assert_allclose(inr, expected, rtol=1e-5)
+
+
+def lsoda(values, doses):
+    """INR at the end of every day, by SciPy and equations written here again. doses: racemate [mg] at each morning."""
+    ratio = {"*1*1": 1, "*1*2": 0.685, "*1*3": 0.547, "*2*2": 0.278, "*2*3": 0.310, "*3*3": 0.148}
+    genotype = LEVELS["cyp2c9"][int(values["cyp2c9"])]
+    clearance = values["clearance"] * (1 - 0.0091 * (values["age"] - 71)) * ratio[genotype]
+    ec50 = values["ec50"] * (1, 3.02 / 4.61, 2.20 / 4.61)[int(values["vkorc1"])]
+    v1, v2, mtt1, mtt2 = (
+        values[name] for name in ("central_volume", "peripheral_volume", "transit_time1", "transit_time2")
+    )
+
+    def slopes(t, y):
+        c = max(y[1] / v1, 1e-9)
+        made = 1 - c**0.424 / (ec50**0.424 + c**0.424)
+        exchange = 0.131 * (y[1] / v1 - y[2] / v2)
+        chain = [(before - here) / mtt1 for before, here in zip([made, *y[3:8]], y[3:9], strict=True)]
+        return [-2 * y[0], 2 * y[0] - clearance * y[1] / v1 - exchange, exchange, *chain, (made - y[9]) / mtt2]
+
+    y, inr = np.array([0.0] * 3 + [1.0] * 7), [1.0]
+    for dose in doses:
+        y[0] += dose / 2
+        y = solve_ivp(slopes, (0, 24), y, method="LSODA", rtol=1e-9, atol=1e-12).y[:, -1]
+        inr.append(1 + 20 * (1 - y[8] * y[9]) ** 3.61)
+    return np.array(inr)
+
+
+def test_stored_lives_are_those_of_lsoda_under_the_doses_that_were_taken(small_run):
+    _, data = cohort(small_run)
+    for patient in np.flatnonzero(data["eligible"].values)[[0, 57, 211]]:
+        values = {name: float(data[name].values[patient]) for name in INR.typical()}
+        for arm in range(2):
+            doses = data["dose"].values[arm, patient, 1:]  # what was taken since the record of the day before
+            assert (doses > 0).sum() > 60
+            np.testing.assert_allclose(data["inr"].values[arm, patient], lsoda(values, doses), rtol=0, atol=1e-5)
 
 
 def varied(count):

@@ -108,7 +108,7 @@ def initial(p: Any) -> dict[str, float]:
 
 def inhibition(concentration: Any, ec50: Any, steepness: Any) -> Any:
     """C^g / (EC50^g + C^g), of C and EC50 in mg/L."""
-    # (C/EC50)^g by exp and log: twice as fast as pow, and C is kept positive.
+    # (C/EC50)^g by exp and log, which C kept above 0 allows.
     power = jnp.exp(steepness * jnp.log(jnp.maximum(concentration, LEAST_CONCENTRATION) / ec50))
     return power / (1.0 + power)
 
