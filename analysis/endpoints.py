@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from analysis.slabs import slabs
 from trials import schema
 from trials.endpoints import Endpoint, share_within
 
@@ -56,11 +57,15 @@ def observed(
 def complete(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoint]) -> np.ndarray:
     """The endpoint of every life had no one been lost, (arm, patient), from all visits; `first` up to the end."""
     outcome = endpoint.outcome if endpoint.kind != "responder" else endpoints[endpoint.outcome].outcome
-    measured = {outcome: cohort[outcome + schema.MEASURED].values}
-    result = observed(endpoint, measured, cohort[schema.VISIT].values, endpoints)
-    if endpoint.kind == "first":
-        return np.where(result.events, result.values, np.where(np.isnan(result.values), np.nan, endpoint.until / 24.0))
-    return result.values
+    measured, days = cohort[outcome + schema.MEASURED], cohort[schema.VISIT].values
+    found = np.empty(measured.shape[:2])
+    for slab in slabs(cohort.sizes[schema.PATIENT]):
+        seen = {outcome: measured.isel({schema.PATIENT: slab}).values}
+        values, events = observed(endpoint, seen, days, endpoints)
+        if endpoint.kind == "first":
+            values = np.where(events, values, np.where(np.isnan(values), np.nan, endpoint.until / 24.0))
+        found[:, slab] = values
+    return found
 
 
 def true(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoint]) -> np.ndarray:

@@ -8,9 +8,10 @@ import xarray as xr
 
 from analysis import binary, continuous, survival
 from analysis.continuous import Estimate
-from analysis.endpoints import observed
+from analysis.endpoints import Observed, observed
 from trials import schema
 from trials.conduct import conduct, observe
+from trials.endpoints import Endpoint
 from trials.study import Study
 
 BATCH = 100  # replicates held in memory at a time
@@ -30,32 +31,18 @@ def replicates(
 
     pool: who may enter, (patient,) bool. Means by the study's method, shares by Newcombe, times by restricted means.
     """
-    names = {arm.name: i for i, arm in enumerate(study.arms)}
-    contrast = (names[study.contrast[0]], names[study.contrast[1]])
     named = {endpoint.name: endpoint for endpoint in study.endpoints}
-    outcomes = sorted({endpoint.outcome for endpoint in study.endpoints if endpoint.kind != "responder"})
-    measured = {outcome: cohort[outcome + schema.MEASURED].values for outcome in outcomes}
+    measured = measurements(study, cohort)
     days = cohort[schema.VISIT].values
-    alpha, sided = study.analysis.alpha, int(study.analysis.sided)
     parts: dict[str, list[Estimate]] = {name: [] for name in named}
     enrolled = []
     for start in range(0, study.trial.replicates, BATCH):
         batch = range(start, min(start + BATCH, study.trial.replicates))
         trial = conduct(study, np.flatnonzero(pool), batch)
         enrolled.append(trial.enrolled[:, -1])
-        seen = {outcome: observe(trial, measured[outcome], days) for outcome in outcomes}
+        seen = {outcome: observe(trial, each, days) for outcome, each in measured.items()}
         for name, endpoint in named.items():
-            values, events = observed(endpoint, seen, days, named)
-            if endpoint.kind == "share":
-                pooled = study.analysis.method == "pooled t-test"
-                estimate = continuous.t_test(values, trial.arm, contrast, alpha, sided, pooled)
-            elif endpoint.kind == "first":
-                estimate = survival.restricted_mean_difference(
-                    values, events, trial.arm, contrast, days, endpoint.until / 24.0, alpha, sided
-                )
-            else:
-                estimate = binary.risk_difference(values, trial.arm, contrast, alpha, sided)
-            parts[name].append(estimate)
+            parts[name].append(estimate(study, endpoint, observed(endpoint, seen, days, named), trial.arm, days))
         if progress:
             progress(batch.stop, study.trial.replicates)
     joined = {
@@ -63,3 +50,27 @@ def replicates(
         for name, batches in parts.items()
     }
     return Replicates(joined, np.concatenate(enrolled))
+
+
+def measurements(study: Study, cohort: xr.Dataset) -> dict[str, np.ndarray]:
+    """What visits measure of every outcome that an endpoint asks about, each (arm, patient, visit)."""
+    outcomes = sorted({endpoint.outcome for endpoint in study.endpoints if endpoint.kind != "responder"})
+    return {outcome: cohort[outcome + schema.MEASURED].values for outcome in outcomes}
+
+
+def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray, days: np.ndarray) -> Estimate:
+    """The study's contrast of an endpoint as trials report it, each array (replicate,).
+
+    seen, arms: (replicate, subject). days: of the visits, (visit,).
+    """
+    names = {arm.name: i for i, arm in enumerate(study.arms)}
+    contrast = (names[study.contrast[0]], names[study.contrast[1]])
+    alpha, sided = study.analysis.alpha, int(study.analysis.sided)
+    if endpoint.kind == "share":
+        pooled = study.analysis.method == "pooled t-test"
+        return continuous.t_test(seen.values, arms, contrast, alpha, sided, pooled)
+    if endpoint.kind == "first":
+        return survival.restricted_mean_difference(
+            seen.values, seen.events, arms, contrast, days, endpoint.until / 24.0, alpha, sided
+        )
+    return binary.risk_difference(seen.values, arms, contrast, alpha, sided)

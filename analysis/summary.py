@@ -11,10 +11,12 @@ import numpy as np
 import xarray as xr
 
 from analysis import truth
+from analysis.aggregates import aggregates
 from analysis.binary import number_needed_to_treat, wilson
 from analysis.continuous import Estimate
 from analysis.endpoints import complete, true
 from analysis.operating import Figure, characteristics
+from analysis.power import power
 from analysis.replicates import Replicates, replicates
 from analysis.truth import Mean, Subgroup
 from analysis.uncertainty import ignorance
@@ -24,7 +26,6 @@ from trials.endpoints import Endpoint
 from trials.study import Study
 
 SUMMARY = "summary.json"
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Row(NamedTuple):
@@ -64,7 +65,7 @@ def read(folder: Path) -> list[Row]:
 
 
 def summarise(folder: Path, progress: Callable[[int, int], None] | None = None) -> list[Row]:
-    """Conducts and analyses the run in `folder`; writes summary.json and the groups `trials` and `bands` of its store.
+    """Conducts and analyses the run in `folder`; writes summary.json, and to its store `trials` and the aggregates.
 
     What is there already and was made from the same blocks and study stays. Raises ValueError for an unfinished run.
     """
@@ -78,10 +79,15 @@ def summarise(folder: Path, progress: Callable[[int, int], None] | None = None) 
     rows = _population_rows(study, cohort, inside) + _duration_rows(study, conducted)
     for endpoint in study.endpoints:
         rows += _endpoint_rows(study, cohort, inside, endpoint, conducted.estimates[endpoint.name], folder)
+    label = " - ".join(study.contrast)
+    known = {row.name: row.value for row in rows if row.contrast == label}
+    truths = {each.name: known[f"{each.name}: difference, truth"] or 0.0 for each in study.endpoints}
+    curves = power(study, cohort, inside, conducted.estimates, truths)
     text = json.dumps([row.record() for row in rows], indent=1, allow_nan=False) + "\n"
     with store.writer(folder):
         estimated = _trials(study, conducted.estimates).assign_attrs(made_from=made_from)
-        store.write_groups(folder, {schema.TRIALS: estimated, schema.BANDS: bands(study, cohort, inside)})
+        derived = {schema.TRIALS: estimated, schema.POWER: curves, **aggregates(study, cohort, inside)}
+        store.write_groups(folder, derived)
         store.write_text(folder / SUMMARY, text)
     return read(folder)
 
@@ -133,7 +139,8 @@ def _up_to_date(folder: Path, made_from: str) -> bool:
         return False
     try:
         read(folder)
-        store.open_group(folder, schema.BANDS)
+        for name in schema.DERIVED:
+            store.open_group(folder, name)
         return store.open_group(folder, schema.TRIALS).attrs.get("made_from") == made_from
     except ValueError:
         return False  # broken: it is made again
@@ -148,23 +155,6 @@ def _trials(study: Study, estimated: dict[str, Estimate]) -> xr.Dataset:
             for field in Estimate._fields
         },
         coords={"endpoint": names, schema.REPLICATE: np.arange(study.trial.replicates)},
-    )
-
-
-def bands(study: Study, cohort: xr.Dataset, inside: np.ndarray) -> xr.Dataset:
-    """Quantiles over the patients `inside` of every outcome, (arm, quantile, time)."""
-    found = {}
-    for outcome in study.plan.outcomes:
-        values = cohort[outcome].values[:, inside]
-        quantiles = np.moveaxis(np.quantile(values, QUANTILES, axis=1), 0, 1)
-        found[outcome] = ((schema.ARM, "quantile", schema.TIME), quantiles, cohort[outcome].attrs)
-    return xr.Dataset(
-        found,
-        coords={
-            schema.ARM: cohort[schema.ARM].values,
-            "quantile": list(QUANTILES),
-            schema.TIME: cohort[schema.TIME],
-        },
     )
 
 

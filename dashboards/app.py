@@ -2,5 +2,14 @@
 
 import streamlit as st
 
+from dashboards.chart import STYLE
+from dashboards.page import OPEN
+
+PAGES = ("Study", "Population", "Responses", "Trial", "Sensitivity", "Twin")
+
 st.set_page_config(page_title="trialtwin", layout="wide")
-st.navigation([st.Page("pages/results.py", title="Results", default=True)]).run()
+st.html(STYLE)
+pages = [st.Page(f"pages/{name.lower()}.py", title=name, default=name == "Study") for name in PAGES]
+chosen = st.navigation(pages, position="top")
+st.session_state[OPEN] = chosen.title
+chosen.run()

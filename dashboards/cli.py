@@ -94,6 +94,60 @@ def run(
 
 
 @app.command()
+def sensitivity(
+    target: Annotated[str, typer.Argument(metavar="RUN|STUDY", help="The folder of a run, or a study.")],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="regression, elasticities, derivatives, morris, sobol, efast, pawn, delta, chaos, chaos-sparse or "
+            "chaos-quadrature; may be given again. regression and sobol by default."
+        ),
+    ] = None,
+    of: Annotated[str, typer.Option(help="Inputs: patients, or population for what is not known of it.")] = "patients",
+    size: Annotated[int | None, typer.Option(help="Base size of the design; a verdict says whether it did.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="NAME=A,B: inputs that are varied together.")] = None,
+    patients: Annotated[int, typer.Option(help="Patients of each population, with --of population.")] = 128,
+    worthwhile: Annotated[str, typer.Option(help="Least effect on the primary endpoint that is worth it.")] = "0",
+    what_if: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: ask the run's surrogate, and run nothing.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for a STUDY; runs/STUDY by default.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; one a core by default.")] = None,
+) -> None:
+    """Ask what drives a study's endpoints and its effect, with intervals and a verdict on convergence."""
+    if workers is not None and workers < 1:
+        raise ValueError(f"{workers} workers can do nothing; give --workers 1 or more")
+    if patients < 2:
+        raise ValueError(f"{patients} patients are no population; give --patients 2 or more")
+    from dashboards import sensitivity as asked
+    from solvers.quantity import quantity
+
+    inputs = asked.inputs(of)
+    plan, folder = asked.opened(target, out)
+    if what_if:
+        asked.answer(folder, inputs, _pairs("--what-if", what_if))
+        return
+    groups = {
+        name: [each.strip() for each in value.split(",")] for name, value in _pairs("--group", group or []).items()
+    }
+    chosen = method or asked.usual(folder, inputs)
+    least = quantity(worthwhile, next(each.unit for each in plan.endpoints if each.name == "primary"))
+    with _interruptible():
+        asked.analyse(plan, folder, chosen, inputs, size, groups, patients, workers, least)
+
+
+def _pairs(option: str, written: list[str]) -> dict[str, str]:
+    """NAME=VALUE as a mapping."""
+    found = {}
+    for each in written:
+        name, equals, value = (part.strip() for part in each.partition("="))
+        if not (name and equals and value):
+            raise ValueError(f"{option} '{each}' is no NAME=VALUE; write one such as age=70")
+        found[name] = value
+    return found
+
+
+@app.command()
 def check(study: StudyPath) -> None:
     """Refuse what is wrong with a study, and tell what it would cost, before anything runs."""
     from dashboards import terminal
@@ -131,13 +185,25 @@ def report(run: RunPath) -> None:
 
 @app.command()
 def show(run: RunPath, port: Annotated[int, typer.Option(help="Port on the loopback.")] = 8501) -> None:
-    """Open the dashboard of a run on this machine's loopback."""
+    """Open the dashboard of a run, finished or at work, on this machine's loopback."""
     from dashboards.server import serve
-    from trials.run import cohort
+    from trials import store
 
-    cohort(run)
+    if not (run / store.STUDY).exists():
+        raise ValueError(f"{run} holds no run; make one with: trialtwin run STUDY --out {run}")
     print(f"The dashboard of {run}: http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
     sys.exit(serve(run, port))
+
+
+@app.command()
+def pictures(
+    run: RunPath, out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path("pictures")
+) -> None:
+    """Draw a few figures of a run as PNG files; needs Chromium or Chrome, and playwright."""
+    from dashboards.pictures import write
+
+    for path in write(run, out):
+        print(f"{path} ({path.stat().st_size // 1024} KiB)")
 
 
 @app.command()

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from dashboards import plots
+from dashboards.plots.style import CONFIG
 
 # Nothing may be fetched: the browser itself refuses what this does not name.
 POLICY = (
@@ -72,7 +72,7 @@ def framed(name: str, title: str, aid: str, figure: go.Figure) -> str:
         figure,
         full_html=False,
         include_plotlyjs=False,
-        config=plots.CONFIG,
+        config=CONFIG,
         default_width="100%",
         div_id=f"figure-{name}",
     )

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from dashboards import credibility, markup, plots
+from dashboards import conducted, credibility, markup, responses
 from dashboards import results as read
 from dashboards.checks import checks
 from dashboards.markup import escaped, framed, listed, tabulated
+from dashboards.plots import responses as response_plots
+from dashboards.plots import style
+from dashboards.plots import trial as trial_plots
 from dashboards.results import POOL, Results, question
 from dashboards.written import decimals, labelled, needed, number, scale, unit, with_error, with_interval
 from solvers.twin import Output
@@ -181,86 +184,65 @@ def _figures(results: Results) -> str:
         if outcome in actions:
             aid += " The amount taken since the record before; it falls to 0 where doses were skipped or missed."
         drawn.append(
-            (_capital(f"{plots.title(study, outcome)} over time"), aid, plots.trajectories(results, outcome, primary))
+            (
+                _capital(f"{style.title(study, outcome)} over time"),
+                aid,
+                response_plots.trajectories(results, outcome, primary.name),
+            )
         )
-    one = read.patient(results, read.ordinary(results, primary))
+    ordinary = responses.ordinary(results, primary.name)
     drawn.append(
         (
             "One patient, under every arm",
-            f"Patient {one.number:,}, whose own difference is the median one. Lines: what truly was; dots: what the "
+            f"Patient {ordinary:,}, whose own difference is the median one. Lines: what truly was; dots: what the "
             "visits "
             "measured. The same person lives each life with the same luck.",
-            plots.patient(results, one, primary),
+            response_plots.patient(results, ordinary, primary.name),
         )
     )
     shares = [endpoint for endpoint in study.endpoints if endpoint.kind in ("responder", "ever")]
     if shares:
         aid = "Share of all patients of the pool, in truth; whiskers: 95 % interval by their number."
-        drawn.append(("Share of patients, by arm", aid, plots.arm_means(results, shares)))
+        drawn.append(
+            ("Share of patients, by arm", aid, response_plots.arm_means(results, *(each.name for each in shares)))
+        )
     for endpoint in study.endpoints:
         if endpoint not in shares:
             aid = "Mean over all patients of the pool, in truth; whiskers: 95 % interval by their number."
-            drawn.append((_capital(f"{question(study, endpoint)}, by arm"), aid, plots.arm_means(results, [endpoint])))
+            drawn.append(
+                (
+                    _capital(f"{question(study, endpoint)}, by arm"),
+                    aid,
+                    response_plots.arm_means(results, endpoint.name),
+                )
+            )
     return "".join(framed(f"what-{i}", *each) for i, each in enumerate(drawn))
 
 
 def _trial(results: Results) -> str:
-    study, primary = results.study, results.study.endpoints[0]
+    primary = results.study.endpoints[0]
     histogram = framed(
         "trial-estimates",
         "What trials would report",
         "Each trial reports one difference. A sound estimator scatters them around the truth (dashed); their width "
         "is what a "
         "single trial may be off by.",
-        plots.estimates_of_trials(results, primary),
+        trial_plots.estimates_of_trials(results, primary.name),
     )
     caterpillar = framed(
         "trial-intervals",
         "Does the interval hold the truth?",
         "Each line is one trial's interval. About one in twenty 95 % intervals should miss the dashed line, on "
         "either side.",
-        plots.intervals_of_trials(results, primary),
+        trial_plots.intervals_of_trials(results, primary.name),
     )
-    rows: list[list[str]] = []
-    for endpoint in study.endpoints:
-        by, label = scale(endpoint), results.contrast
-
-        def shown(what: str, factor: float, endpoint: Endpoint = endpoint, label: str = label) -> str:
-            row = results.row(f"{endpoint.name}: {what}", label)
-            return with_error(*(None if each is None else each * factor for each in (row.value, row.mcse)))
-
-        truth = results.row(f"{endpoint.name}: difference, truth", label)
-        mean = results.row(f"{endpoint.name}: difference, mean of the trials", label)
-        rows.append(
-            [
-                f"{endpoint.name}: {question(study, endpoint)} [{by.difference}]",
-                number((truth.value or 0) * by.factor, decimals((mean.mcse or 0) * by.factor)),
-                shown("difference, mean of the trials", by.factor),
-                shown("bias against the truth", by.factor),
-                shown("standard deviation of the trials' differences", by.factor),
-                number((mean.se or 0) * by.factor, decimals((mean.mcse or 0) * by.factor)),
-                shown("power", 100),
-                shown("coverage", 100),
-                number(float(mean.replicates or 0)),
-            ]
-        )
-    head = [
-        "endpoint",
-        "truth",
-        "mean estimate",
-        "bias",
-        "SD of estimates",
-        "mean reported SE",
-        "power [%]",
-        "coverage [%]",
-        "trials",
-    ]
+    table = conducted.characteristics(results)
     return (
         "<p>Operating characteristics, each with its Monte-Carlo standard error in parentheses. Truth is the mean "
         "over the "
         "whole pool, each patient his own control, without measurement error; a bias beyond its error is what visits, "
         "measurement and loss do to the estimate.</p>"
-        + tabulated(head, rows, numeric=set(range(1, 9)), wide={0})
+        + tabulated(list(table.columns), table.to_numpy().tolist(), numeric=set(range(1, 9)), wide={0})
         + histogram
         + caterpillar
     )
@@ -271,7 +253,7 @@ def _subgroups(results: Results) -> str:
     if not study.subgroups:
         return "<p>The study file asks for no subgroups.</p>"
     by, responder, arms = scale(primary), _responder(results), [arm.name for arm in study.arms]
-    table = read.subgroups(results, primary)
+    table = conducted.subgroups(results, primary.name)
     rows: list[list[str]] = []
     for line in table.to_dict("records"):
         where = f"{line['covariate']} {line['subgroup']}".strip()
@@ -305,7 +287,7 @@ def _subgroups(results: Results) -> str:
     aid = (
         "Right of the line the difference is above 0. Diamond: everyone; squares: subgroups; whiskers: 95 % intervals."
     )
-    return text + framed("subgroup-forest", "Effect by subgroup", aid, plots.forest(results, primary))
+    return text + framed("subgroup-forest", "Effect by subgroup", aid, trial_plots.forest(results, primary.name))
 
 
 def _needed(results: Results, responder: Endpoint, line: int) -> str:
@@ -324,7 +306,7 @@ def _needed(results: Results, responder: Endpoint, line: int) -> str:
 
 def _uncertainty(results: Results) -> str:
     primary, label = results.study.endpoints[0], results.contrast
-    by, table = scale(primary), read.spread(results, primary)
+    by, table = scale(primary), conducted.spread(results, primary.name)
     rows = [[line["source"], with_error(line["sd"], line["se"])] for line in table.to_dict("records")]
     text = (
         "<p>Four sources of spread, kept apart. The first two concern one patient, the last two the mean. More "
@@ -345,7 +327,7 @@ def _uncertainty(results: Results) -> str:
     else:
         text += "<p>The population's own uncertainty was not drawn: the study file asks for fewer than 2 draws.</p>"
     aid = "Blue: of one patient. Grey: of the mean. Whiskers: 95 % intervals of the standard deviations."
-    return text + framed("spread", "Spread by source", aid, plots.spread_by_source(results, primary))
+    return text + framed("spread", "Spread by source", aid, trial_plots.spread_by_source(results, primary.name))
 
 
 def _study(results: Results) -> str:

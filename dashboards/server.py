@@ -16,6 +16,7 @@ OPTIONS = {
     "global.developmentMode": "false",
     "logger.level": "error",  # the command says itself where the page is
     "theme.base": "light",  # the figures are on white
+    "theme.primaryColor": "#0072B2",
 }
 
 
@@ -23,7 +24,7 @@ def command(folder: Path, port: int) -> list[str]:
     """The command that serves the run in `folder`."""
     script = str(Path(__file__).with_name("app.py"))
     options = [f"--{key}={value}" for key, value in {**OPTIONS, "server.port": port}.items()]
-    return [sys.executable, "-m", "streamlit", "run", script, *options, "--", str(folder.absolute())]
+    return [sys.executable, "-m", "dashboards.server", "run", script, *options, "--", str(folder.absolute())]
 
 
 def serve(folder: Path, port: int) -> int:
@@ -37,3 +38,17 @@ def serve(folder: Path, port: int) -> int:
         return subprocess.call(command(folder, port), env=os.environ | {"PYTHONSAFEPATH": "1"})
     except KeyboardInterrupt:
         return 0
+
+
+def main() -> None:
+    """Streamlit's own command, on pages that the script names itself."""
+    from streamlit.runtime.pages_manager import PagesManager
+    from streamlit.web import cli
+
+    # Else Streamlit runs a page of the folder `pages` alone where a browser's first address is that page's.
+    PagesManager.uses_pages_directory = False
+    cli.main(prog_name="streamlit")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from populations import copula
-from populations.margin import Frequencies, Margin
+from populations.inputs import Input
+from populations.margin import Frequencies, Generator, Margin
 
 
 class Joint(NamedTuple):
@@ -26,7 +27,17 @@ class Joint(NamedTuple):
                 columns[i] = np.clip(ndtr(scores), 1e-300, 1.0 - 2.0**-53)
         return {margin.name: margin.ppf(u) for margin, u in zip(self.margins, columns, strict=True)}
 
-    def resampled(self, rng: np.random.Generator) -> "Joint":
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The independent coordinates, one a margin; a correlated one is what it has beyond those before it."""
+        found = [margin.input for margin in self.margins]
+        for before, i in enumerate(self.places):
+            if before:
+                given = ", ".join(self.margins[j].name for j in self.places[:before])
+                found[i] = found[i]._replace(title=f"{found[i].name}, given {given}")
+        return tuple(found)
+
+    def resampled(self, rng: Generator) -> "Joint":
         """The variables as they may as well be distributed; the correlations are taken as known."""
         return self._replace(margins=tuple(margin.resampled(rng) for margin in self.margins))
 

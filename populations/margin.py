@@ -10,11 +10,15 @@ from scipy.special import ndtr, ndtri
 
 from populations import wording
 from populations.distributions import Categorical, Distribution, LogitNormal, LogNormal, Normal
+from populations.inputs import Input, Quantiles
 from solvers.quantity import quantity
 from solvers.twin import Parameter
 
 # Source of what a study file says of a variable.
 STUDY_FILE = "study file"
+
+# What numbers of chance are drawn from: numpy's generator, or given points of the unit cube.
+Generator = np.random.Generator | Quantiles
 
 
 class _Own:
@@ -55,7 +59,24 @@ class Margin(_Own):
     def describe(self, unit: str) -> str:
         return self.distribution.describe(unit)
 
-    def resampled(self, rng: np.random.Generator) -> "Margin":
+    @property
+    def input(self) -> Input:
+        return Input(self.name, self.name, "normal", self.name)
+
+    @property
+    def unknowns(self) -> tuple[Input, ...]:
+        """What `resampled` draws, in its order; none where the distribution is known."""
+        if self.location_se == self.scale_se == 0.0:
+            return ()
+        location = Input(f"{self.name}: location", f"typical {self.name}", "normal", self.name)
+        return (location, Input(f"{self.name}: scale", f"spread of {self.name}", "normal", self.name))
+
+    @property
+    def known(self) -> np.ndarray:
+        """What `resampled` changes, as numbers: location and log scale."""
+        return np.array([self.location, math.log(self.scale)])
+
+    def resampled(self, rng: Generator) -> "Margin":
         """The margin as it may as well be."""
         location, scale = rng.standard_normal(2)
         return dataclasses.replace(self, location=self.location_se * location, scale=math.exp(self.scale_se * scale))
@@ -79,7 +100,27 @@ class Frequencies(_Own):
     def describe(self, unit: str) -> str:
         return self.distribution.describe(unit)
 
-    def resampled(self, rng: np.random.Generator) -> "Frequencies":
+    @property
+    def input(self) -> Input:
+        distribution = self.distribution
+        return Input(self.name, self.name, "levels", self.name, distribution.levels, distribution.shares)
+
+    @property
+    def unknowns(self) -> tuple[Input, ...]:
+        """What `resampled` draws, in its order; none where the shares are known."""
+        if self.subjects is None:
+            return ()
+        of = f"share of {self.name}"
+        return tuple(
+            Input(f"{self.name}: {level}", f"{of} {level}", "normal", self.name) for level in self.distribution.levels
+        )
+
+    @property
+    def known(self) -> np.ndarray:
+        """What `resampled` changes, as numbers: the shares, of which the last follows from the others."""
+        return np.array(self.distribution.shares[:-1])
+
+    def resampled(self, rng: Generator) -> "Frequencies":
         """Shares ~ Dirichlet(subjects x shares): the posterior of counts, without a prior."""
         if self.subjects is None:
             return self
@@ -98,7 +139,16 @@ class Constant(_Own):
     def typical(self) -> float:
         return self.value
 
-    def resampled(self, rng: np.random.Generator) -> "Constant":
+    @property
+    def unknowns(self) -> tuple[Input, ...]:
+        return (Input(self.name, self.name, "normal", self.name),) if self.relative_se else ()
+
+    @property
+    def known(self) -> np.ndarray:
+        """What `resampled` changes, as a number."""
+        return np.array([self.value])
+
+    def resampled(self, rng: Generator) -> "Constant":
         z = float(rng.standard_normal())
         if self.value > 0:
             value = self.value * math.exp(z * math.sqrt(math.log1p(self.relative_se**2)))
@@ -110,7 +160,7 @@ class Constant(_Own):
         return "fixed"
 
 
-def dirichlet(categorical: Categorical, subjects: float, rng: np.random.Generator) -> Categorical:
+def dirichlet(categorical: Categorical, subjects: float, rng: Generator) -> Categorical:
     """Shares drawn from a Dirichlet of `subjects` x shares; a level of share 0 keeps it."""
     # Normalised gammas: numpy's dirichlet refuses a share of 0.
     gammas = rng.standard_gamma(subjects * np.array(categorical.shares))

@@ -14,6 +14,7 @@ import numpy as np
 
 from populations import margin, records, reference, sampling
 from populations.distributions import Categorical
+from populations.inputs import Input, Quantiles
 from populations.joint import Joint, joint
 from populations.margin import Constant, Frequencies, Margin
 from populations.recipe import Recipe, pairs, written_unit
@@ -57,6 +58,61 @@ class Population:
             )
             for variable in self.variables
         }
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The independent latent variables of a patient, one a coordinate of his point."""
+        return (*self.people.inputs, *self.joint.inputs)
+
+    @property
+    def unknowns(self) -> tuple[Input, ...]:
+        """What is not known of the distributions, as independent inputs; those of one distribution form a group.
+
+        The whole sampling error of the people is one input without a scale.
+        """
+        people = Input("people", f"who the people are ({self.people.name})", "chance", "people")
+        return (people, *(each for one in self._uncertain() for each in one.unknowns))
+
+    def points(self, start: int, stop: int) -> np.ndarray:
+        """The points of patients `start` to `stop` - 1, (patient, input), the same in every uncertainty draw."""
+        panels = range(start // PANEL, (stop + PANEL - 1) // PANEL)
+        found = [sampling.points(self.sampling, self.seed, panel, len(self.inputs)) for panel in panels]
+        return np.concatenate(found)[start - panels.start * PANEL : stop - panels.start * PANEL]
+
+    def patients(self, points: np.ndarray, unknown: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Every variable of patients at given points of the cube.
+
+        points: (patient, input), in the order of `inputs`. unknown: one point of `unknowns`; None is draw 0.
+        Raises ValueError for points of another number of coordinates.
+        """
+        if points.ndim != 2 or points.shape[1] != len(self.inputs):
+            raise ValueError(f"points have {points.shape=}; give one column for each of {len(self.inputs)} inputs")
+        values = _valued(self, _resampled(self, 0) if unknown is None else self._at(unknown), points)
+        return {variable.name: values[variable.name] for variable in self.variables}
+
+    def learned(self, unknown: int | np.ndarray) -> dict[str, np.ndarray]:
+        """What one would know of each uncertain distribution, (number,) each, in an uncertainty draw or at a point.
+
+        Location and log scale of a normal score, shares of levels, the value of a constant. Who the people are is not
+        told: it is too much for numbers.
+        """
+        _, joint, constants = _resampled(self, unknown) if isinstance(unknown, int) else self._at(unknown)
+        uncertain = {one.name for one in self._uncertain()}
+        return {one.name: one.known for one in (*joint.margins, *constants) if one.name in uncertain}
+
+    def _at(self, unknown: np.ndarray) -> tuple[Reference | Records, Joint, tuple[Constant, ...]]:
+        """The parts of the population at one point of `unknowns`."""
+        if unknown.shape != (len(self.unknowns),):
+            raise ValueError(f"a point has {unknown.shape=}; give one number for each of {len(self.unknowns)} unknowns")
+        numbers = Quantiles(unknown[1:])
+        one = {each.name: each.resampled(numbers) for each in self._uncertain()}
+        joint = self.joint._replace(margins=tuple(one.get(each.name, each) for each in self.joint.margins))
+        constants = tuple(one.get(each.name, each) for each in self.constants)
+        rng = sampling.generator(self.seed, Purpose.PEOPLE, int(unknown[0] * 2**31))
+        return self.people.resampled(rng), joint, constants
+
+    def _uncertain(self) -> list:
+        return [one for one in (*self.joint.margins, *self.constants) if one.unknowns]
 
     def fingerprint(self) -> str:
         """JSON of everything that the patients depend on, which their number is not."""
@@ -102,16 +158,21 @@ def _resampled(population: Population, draw: int) -> tuple[Reference | Records, 
 # A study's patients come in blocks smaller than a panel; this keeps a panel from being made once a block.
 @functools.lru_cache(maxsize=16)
 def _panel(population: Population, panel: int, draw: int) -> dict[str, np.ndarray]:
-    people, joint, constants = _resampled(population, draw)
-    dimensions = people.dimensions + len(joint.margins)
-    points = sampling.points(population.sampling, population.seed, panel, dimensions)
+    points = sampling.points(population.sampling, population.seed, panel, len(population.inputs))
+    return _valued(population, _resampled(population, draw), points)
+
+
+def _valued(
+    population: Population, parts: tuple[Reference | Records, Joint, tuple[Constant, ...]], points: np.ndarray
+) -> dict[str, np.ndarray]:
+    people, joint, constants = parts
     values = people.draw(points[:, : people.dimensions])
     for name, factor in population.factors.items():
         values[name] = values[name] * factor
     for name, codes in population.codes.items():
         values[name] = np.array(codes)[values[name].astype(int)]
     values |= joint.draw(points[:, people.dimensions :])
-    return values | {constant.name: np.full(PANEL, constant.value) for constant in constants}
+    return values | {constant.name: np.full(len(points), constant.value) for constant in constants}
 
 
 def references() -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from populations.inputs import Input
 from populations.variable import Variable
 from solvers.quantity import conversion
 
@@ -50,8 +51,17 @@ class Records:
     weight: str | None = None  # header of the weights
 
     @property
+    def name(self) -> str:
+        return Path(self.file).name
+
+    @property
     def dimensions(self) -> int:
-        return 1
+        return len(self.inputs)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """Which row a patient is: all its covariates at once, in no order."""
+        return (Input("row", f"row of {self.name}, with all its covariates", "chance", "row"),)
 
     @property
     def covariates(self) -> tuple[Variable, ...]:

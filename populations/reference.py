@@ -18,6 +18,7 @@ from scipy.special import ndtr, ndtri
 
 from populations import copula
 from populations.distributions import Categorical
+from populations.inputs import Input
 from populations.margin import STUDY_FILE, Frequencies, Margin
 from populations.variable import Variable
 
@@ -51,7 +52,18 @@ class Reference:
 
     @property
     def dimensions(self) -> int:
-        return 2 + len(self.variables)
+        return len(self.inputs)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """Sex, age given sex, then of each covariate what it has beyond those before it."""
+        sexes = self.overrides.get("sex")
+        shares = sexes.distribution if isinstance(sexes, Frequencies) else self.sexes
+        found = [Input("sex", "sex", "levels", "sex", shares.levels, shares.shares)]
+        for name in ("age", *self.variables):
+            given = ", ".join(each.name for each in found)
+            found.append(Input(name, f"{name}, given {given}", "uniform" if name == "age" else "normal", name))
+        return tuple(found)
 
     def identity(self) -> dict[str, Any]:
         """What the draws depend on, as plain data."""

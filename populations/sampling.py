@@ -25,6 +25,8 @@ class Purpose(enum.IntEnum):
     IGNORANCE = 2  # of distributions and frequencies
     CELLS = 3  # of a reference population
     ROWS = 4  # of records
+    PEOPLE = 5  # of a reference population or records, chosen by an input
+    ENTRANTS = 6  # points among which the eligible are looked for
 
 
 def generator(seed: int, purpose: Purpose, number: int) -> np.random.Generator:

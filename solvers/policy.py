@@ -1,5 +1,6 @@
 """The policy: decides the next action from the time, what can be seen, and its own memory."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,15 +15,51 @@ class Seen(NamedTuple):
     measured: Mapping[str, Any]
 
 
+class Setting(NamedTuple):
+    """One number of a therapy, which can be changed without another program.
+
+    value, bounds: [unit]; bounds are what makes sense, and a policy need not bear others. step: where the number
+    comes in steps from the lower bound, their size [unit]; 0 where any will do.
+    """
+
+    title: str
+    unit: str
+    value: float
+    bounds: tuple[float, float]
+    step: float = 0.0
+
+
 class Policy(NamedTuple):
     """Pure functions for one patient.
 
-    begin(p) -> memory, once a life; `p` holds the patient's covariates and the TYPICAL parameters, because a clinic
-    knows no one's random effects. decide(time [h], seen, memory) -> (amounts by action name, memory).
+    begin(p, settings) -> memory, once a life; `p` holds the patient's covariates and the TYPICAL parameters, because a
+    clinic knows no one's random effects. decide(time [h], seen, memory, settings) -> (amounts by action name, memory).
     by_patient: whether the patient takes the action by his own hand, so that adherence applies.
+    settings: the numbers of the therapy by name; the functions are given their values, which may be traced. What
+    shapes the program (which rules there are) is no setting.
     """
 
     name: str
-    begin: Callable[[Any], Any]
-    decide: Callable[[Any, Seen, Any], tuple[Mapping[str, Any], Any]]
+    begin: Callable[[Any, Mapping[str, Any]], Any]
+    decide: Callable[[Any, Seen, Any, Mapping[str, Any]], tuple[Mapping[str, Any], Any]]
     by_patient: bool = True
+    settings: Mapping[str, Setting] = {}
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The settings as the study has them, by name."""
+        return {name: setting.value for name, setting in self.settings.items()}
+
+    def changed(self, settings: Mapping[str, float]) -> dict[str, float]:
+        """All settings, with some changed. Raises ValueError for one that there is not, or that is out of bounds."""
+        numbers = self.numbers
+        for name, value in settings.items():
+            if name not in self.settings:
+                known = ", ".join(self.settings) or "(there is none)"
+                raise ValueError(f"policy '{self.name}' has no setting '{name}'; write one of: {known}")
+            low, high = self.settings[name].bounds
+            if not (math.isfinite(value) and low <= value <= high):
+                unit = self.settings[name].unit
+                raise ValueError(f"setting '{name}' is {value:g}; write a number from {low:g} to {high:g} {unit}")
+            numbers[name] = float(value)
+        return numbers

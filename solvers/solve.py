@@ -72,12 +72,10 @@ def solver(twin: Twin, policy: Policy, plan: Plan, seed: int, width: int = WIDTH
     patients: their numbers, (n,) with n <= width; they key the random numbers. values: parameters and covariates by
     name, each (n,). Raises ValueError for a plan that names an unknown outcome or a block wider than `width`.
     """
-    known = [item.name for item in twin.outcomes]
-    for outcome in plan.outcomes:
-        if outcome not in known:
-            raise ValueError(f"outcome '{outcome}' is unknown to twin '{twin.name}'; write one of: {', '.join(known)}")
+    _check_outcomes(twin, plan)
     names = [variable.name for variable in twin.variables]
-    compiled = jax.jit(jax.vmap(functools.partial(_life, twin, policy, plan, seed)))
+    # The settings are constants of this program.
+    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, settings=policy.numbers)))
 
     def solve(patients: np.ndarray, values: Mapping[str, np.ndarray]) -> Lives:
         count = len(patients)
@@ -90,7 +88,42 @@ def solver(twin: Twin, policy: Policy, plan: Plan, seed: int, width: int = WIDTH
     return solve
 
 
-def _life(twin: Twin, policy: Policy, plan: Plan, seed: int, patient: Any, values: Mapping[str, Any]) -> tuple:
+def free_solver(twin: Twin, policy: Policy, plan: Plan, seed: int) -> Callable[..., Lives]:
+    """Compiles one arm so that its therapy stays free. Returns solve(patients, values, settings) -> Lives.
+
+    patients, values: as `solver` takes them, without padding: another number of patients compiles again. settings:
+    every setting of the policy by name, each (n,). With the policy's own settings the lives are those of `solver`, but
+    for rounding: the programs differ.
+    """
+    _check_outcomes(twin, plan)
+    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed)))
+    names = [variable.name for variable in twin.variables]
+
+    def solve(patients: np.ndarray, values: Mapping[str, np.ndarray], settings: Mapping[str, np.ndarray]) -> Lives:
+        given = {name: np.asarray(values[name], float) for name in names}
+        numbers = {name: np.asarray(settings[name], float) for name in policy.settings}
+        lives = compiled(np.asarray(patients), given, numbers)
+        return jax.tree.map(np.asarray, Lives(*lives))
+
+    return solve
+
+
+def _check_outcomes(twin: Twin, plan: Plan) -> None:
+    known = [item.name for item in twin.outcomes]
+    for outcome in plan.outcomes:
+        if outcome not in known:
+            raise ValueError(f"outcome '{outcome}' is unknown to twin '{twin.name}'; write one of: {', '.join(known)}")
+
+
+def life(
+    twin: Twin,
+    policy: Policy,
+    plan: Plan,
+    seed: int,
+    patient: Any,
+    values: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> tuple:
     """One patient's life under one arm; the fields of Lives, without the patient axis."""
     typical = {parameter.name: parameter.typical for parameter in twin.parameters}
     known = {covariate.name: values[covariate.name] for covariate in twin.covariates}
@@ -117,7 +150,7 @@ def _life(twin: Twin, policy: Policy, plan: Plan, seed: int, patient: Any, value
         totals = jax.tree.map(
             lambda new, old: jnp.where(after_first, new, old), gather(totals, before, true, time - plan.tick), totals
         )
-        amounts, memory = policy.decide(time, Seen(visit, measured), memory)
+        amounts, memory = policy.decide(time, Seen(visit, measured), memory, settings)
         # What a clinic or a device does is done; only what the patient takes himself can be missed.
         kept = takes if policy.by_patient else 1.0
         given = {name: jnp.asarray(amount, float) * kept for name, amount in amounts.items()}
@@ -126,7 +159,7 @@ def _life(twin: Twin, policy: Policy, plan: Plan, seed: int, patient: Any, value
         return (y, memory, totals, true, jnp.maximum(worst, health)), (true, measured, action._asdict())
 
     y = twin.initial(p)
-    memory = policy.begin(twin.namespace(typical | known))
+    memory = policy.begin(twin.namespace(typical | known), settings)
     totals = {fold.name: jnp.asarray(fold.initial, float) for fold in plan.folds}
     start, _, worst = look(y, 0.0, False, noise[0])
     numbers = jnp.arange(plan.ticks, dtype=float)

@@ -43,7 +43,7 @@ def assert_refused(result, *words):
 def test_help_names_every_command(trialtwin):
     result = trialtwin("--help")
     assert result.returncode == 0
-    for command in ("run", "check", "status", "report", "show", "twins", "populations"):
+    for command in ("run", "check", "status", "report", "show", "pictures", "twins", "populations"):
         assert command in result.stdout
 
 

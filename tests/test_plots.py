@@ -1,5 +1,6 @@
 """Figures: axes with units, one colour an arm, the numbers of the summary."""
 
+import html
 import math
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dashboards import plots, results
-from dashboards.results import Results
+from analysis import truth
+from dashboards import conducted, responses, results
+from dashboards.plots import responses as response_plots
+from dashboards.plots import study, style, trial
+from dashboards.results import POOL, Results
 from dashboards.written import needed, number, with_error, with_interval
 
 
@@ -19,23 +23,26 @@ def read(small_run: Path) -> Results:
 
 @pytest.fixture(scope="module")
 def figures(read: Results) -> dict[str, go.Figure]:
-    primary = read.study.endpoints[0]
-    patient = results.patient(read, results.ordinary(read, primary))
-    drawn = {f"trajectory of {name}": plots.trajectories(read, name, primary) for name in read.study.plan.outcomes}
-    drawn |= {"patient": plots.patient(read, patient, primary)}
-    for endpoint in read.study.endpoints:
+    primary = read.study.endpoints[0].name
+    drawn = {
+        f"trajectory of {name}": response_plots.trajectories(read, name, primary) for name in read.study.plan.outcomes
+    }
+    drawn |= {"patient": response_plots.patient(read, responses.ordinary(read, primary), primary)}
+    for name in (endpoint.name for endpoint in read.study.endpoints):
         drawn |= {
-            f"{endpoint.name}: arms": plots.arm_means(read, [endpoint]),
-            f"{endpoint.name}: estimates": plots.estimates_of_trials(read, endpoint),
-            f"{endpoint.name}: intervals": plots.intervals_of_trials(read, endpoint),
-            f"{endpoint.name}: forest": plots.forest(read, endpoint),
-            f"{endpoint.name}: spread": plots.spread_by_source(read, endpoint),
+            f"{name}: arms": response_plots.arm_means(read, name),
+            f"{name}: estimates": trial.estimates_of_trials(read, name),
+            f"{name}: intervals": trial.intervals_of_trials(read, name),
+            f"{name}: forest": trial.forest(read, name),
+            f"{name}: spread": trial.spread_by_source(read, name),
+            f"{name}: power by size": trial.power_by_size(read, name),
+            f"{name}: power by effect": trial.power_by_effect(read, name),
         }
     return drawn
 
 
 def test_every_axis_has_a_title_and_every_figure_its_source(figures):
-    assert len(figures) == 2 + 1 + 4 * 5
+    assert len(figures) == 2 + 1 + 4 * 7
     for name, figure in figures.items():
         assert figure.data, name
         assert all(axis.title.text for axis in figure.select_yaxes()), name
@@ -55,7 +62,7 @@ def test_units_are_shown_as_people_write_them(figures):
 
 
 def test_an_arm_has_one_colour_in_every_figure(read, figures):
-    colours = plots.colours(read.study)
+    colours = style.colours(read.study)
     assert len(set(colours.values())) == len(read.study.arms)
     for name in ("trajectory of inr", "trajectory of dose", "patient"):
         for trace in figures[name].data:
@@ -82,14 +89,14 @@ def test_the_histogram_counts_every_trial(read, figures):
 
 def test_intervals_that_miss_the_truth_are_as_many_as_the_coverage_says(read):
     for endpoint in read.study.endpoints:
-        table = results.estimates(read, endpoint)
+        table = conducted.estimates(read, endpoint.name)
         coverage = read.row(f"{endpoint.name}: coverage", read.contrast)
         assert len(table) == coverage.replicates
         assert table["holds the truth"].mean() == pytest.approx(coverage.value, abs=1e-12)
 
 
 def test_the_forest_shows_everyone_and_every_subgroup(read):
-    table = results.subgroups(read, read.study.endpoints[0])
+    table = conducted.subgroups(read, "primary")
     assert table["subgroup"].iloc[0] == "everyone"
     assert set(table["covariate"][1:]) == {"cyp2c9", "vkorc1", "age"}
     for covariate in ("cyp2c9", "vkorc1", "age"):
@@ -98,10 +105,49 @@ def test_the_forest_shows_everyone_and_every_subgroup(read):
     assert table["value"].iloc[0] == pytest.approx(100 * truth.value)
 
 
+def test_an_endpoint_that_there_is_not_is_refused(read):
+    with pytest.raises(ValueError, match="endpoint 'death' is not of warfarin-genotype; write one of: primary, good"):
+        conducted.estimates(read, "death")
+
+
+def test_the_power_of_the_studys_own_size_is_that_of_its_trials(read):
+    for endpoint in read.study.endpoints:
+        table = conducted.power_by_size(read, endpoint.name)
+        own = table[table["study"]]
+        power = read.row(f"{endpoint.name}: power", read.contrast)
+        assert list(own["subjects"]) == [read.study.trial.subjects]
+        assert own["power [%]"].item() == pytest.approx(100 * power.value)
+        assert own["trials"].item() == read.study.trial.replicates
+
+
+def test_the_size_for_a_power_lies_between_those_that_were_tried(read, monkeypatch):
+    table = conducted.power_by_size(read, "primary").head(3)
+    table["subjects"], table["power [%]"] = [100, 200, 400], [50.0, 70.0, 90.0]
+    monkeypatch.setattr(conducted, "power_by_size", lambda *_: table)
+    assert conducted.size_for(read, "primary", 80.0) == pytest.approx(300.0)
+    assert conducted.size_for(read, "primary", 95.0) is None
+    assert conducted.size_for(read, "primary", 40.0) == 100.0
+
+
+def test_the_design_names_arms_visits_criteria_and_endpoints_and_counts_the_way_in(read):
+    figure = study.design(read)
+    said = " ".join(note.text for note in figure.layout.annotations).replace("<br>", " ")
+    for arm in read.study.arms:
+        assert f"<b>{arm.name}</b>" in said
+    for endpoint in read.study.endpoints:
+        assert f"<b>{endpoint.name}</b>" in said
+    assert html.escape(read.study.criteria[0].text, quote=False) in said
+    for gate in ("candidates", "eligible", POOL):
+        assert f"<b>{read.count(gate):,}</b>" in said
+    visits = [trace for trace in figure.data if trace.name == "visit"]
+    assert len(visits) == len(read.study.arms)
+    assert all(list(trace.x) == list(read.study.visit_days) for trace in visits)
+
+
 def test_a_patient_is_shown_as_stored(read):
-    number_of = int(results.pool(read)[3])
-    patient = results.patient(read, number_of)
-    life = results.life(read.study, patient)
+    number_of = int(np.flatnonzero(truth.pool(read.cohort))[3])
+    patient = responses.patient(read, number_of)
+    life = responses.life(read, number_of)
     for i, arm in enumerate(read.study.arms):
         shown = life[(life["arm"] == arm.name) & (life["outcome"] == "inr") & (life["kind"] == "recorded")]
         assert np.isfinite(shown["value"]).all()
@@ -112,7 +158,7 @@ def test_a_patient_is_shown_as_stored(read):
 
 def test_a_patient_that_there_is_not_is_refused(read):
     with pytest.raises(ValueError, match="no patient 1000; give a number from 0 to 999"):
-        results.patient(read, 1000)
+        responses.patient(read, 1000)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -22,7 +22,7 @@ def twin(request):
 
 def still(twin, amount=0.0):
     """A policy that gives the same amount at every tick."""
-    return Policy("still", lambda p: (), lambda time, seen, memory: ({twin.actions[0].name: amount}, memory))
+    return Policy("still", lambda p, s: (), lambda time, seen, memory, s: ({twin.actions[0].name: amount}, memory))
 
 
 def plan(twin, ticks=4):

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from solvers.policy import Setting
 from solvers.quantity import quantity
 from solvers.twin import Action
 
@@ -53,7 +54,19 @@ def moment(key: str, written: str, tick: float, least: float = 0.0) -> float:
     return value
 
 
-def due(time: Any, start: float, every: float) -> jax.Array:
+def due(time: Any, start: Any, every: Any) -> jax.Array:
     """Whether a dose is due at `time` [h]: at start, start + every, ..."""
     since = time - start
     return (since > -1e-6) & (jnp.abs(since / every - jnp.round(since / every)) < 1e-6)
+
+
+def dose_setting(title: str, value: float, action: Action) -> Setting:
+    """A dose that can be moved from nothing to four times what is written, within the bounds of its action."""
+    low, high = action.bounds
+    return Setting(title, action.unit, value, (max(low, 0.0), min(high, 4.0 * value if value else 1.0)))
+
+
+def span_setting(title: str, value: float, tick: float, least: float = 0.0) -> Setting:
+    """A time [h] that can be moved by ticks up to a week, and to twice what is written where that is longer."""
+    most = max(7.0 * 24.0, 2.0 * value)
+    return Setting(title, "h", value, (least, least + tick * round((most - least) / tick)), tick)

@@ -8,8 +8,8 @@ import numpy as np
 from solvers.solve import WIDTH, solver
 from trials import schema
 from trials.eligibility import eligible
+from trials.people import people
 from trials.run import groups, layout
-from trials.simulate import drawn
 from trials.study import Study
 
 LOOKED_AT = 65_536  # candidates drawn to see who is eligible
@@ -42,7 +42,7 @@ def check(plan: Study) -> Candidates:
     Raises ValueError, with file and line, where too few may enter for the trial.
     """
     looked = min(plan.size, LOOKED_AT)
-    values = drawn(plan, schema.CANDIDATES, np.arange(looked))
+    values = people(plan, schema.CANDIDATES, np.arange(looked)).values
     can_enter = eligible(plan.criteria, values)
     sound = np.ones(looked, bool)
     for variable in plan.twin.variables:
@@ -66,7 +66,7 @@ def check(plan: Study) -> Candidates:
 def cost(plan: Study, width: int = WIDTH) -> Cost:
     """Cost of the study, from one block of its patients solved under every arm."""
     numbers = np.arange(min(width, plan.size))
-    values = drawn(plan, schema.CANDIDATES, numbers)
+    values = people(plan, schema.CANDIDATES, numbers).values
     seconds = compilation = 0.0
     for arm in plan.arms:
         solve = solver(plan.twin, arm.policy, plan.plan, plan.seed, width)

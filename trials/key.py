@@ -17,7 +17,7 @@ import populations
 import solvers
 import trials
 from solvers.solve import WIDTH
-from trials import eligibility, endpoints, policies, simulate
+from trials import eligibility, endpoints, entrants, experiment, people, policies, simulate
 from trials.study import Arm, Study
 
 
@@ -33,18 +33,21 @@ def engine(width: int = WIDTH) -> dict[str, Any]:
     }
 
 
-def patients_key(study: Study, made_by: Mapping[str, Any], group: str) -> str:
-    """Key of who the patients are: the population, who of them is eligible, and in `uncertainty` its outer draws."""
-    return _hash(_patients(study, made_by, group))
+def patients_key(study: Study, made_by: Mapping[str, Any], group: str, points: str = "") -> str:
+    """Key of who the patients are: the population, who of them is eligible, and in `uncertainty` its outer draws.
+
+    points: identity of the experiment whose patients they are.
+    """
+    return _hash(_patients(study, made_by, group, points))
 
 
-def arm_key(study: Study, arm: Arm, made_by: Mapping[str, Any], group: str) -> str:
+def arm_key(study: Study, arm: Arm, made_by: Mapping[str, Any], group: str, points: str = "") -> str:
     """Key of the lives under one arm: the patients, the twin, this arm, ticks, records, visits and what is gathered.
 
     Not of the size, the other arms, endpoints (but for the numbers gathered at every tick), trial or analysis.
     """
     plan = study.plan
-    depends = _patients(study, made_by, group) | {
+    depends = _patients(study, made_by, group, points) | {
         "arm": dict(arm.options),
         "policy": _source(policies.load.__module__, arm.options["policy"]),
         "plan": [plan.tick, plan.ticks, plan.records, plan.visits, plan.outcomes, plan.taken],
@@ -54,7 +57,7 @@ def arm_key(study: Study, arm: Arm, made_by: Mapping[str, Any], group: str) -> s
     return _hash(depends)
 
 
-def _patients(study: Study, made_by: Mapping[str, Any], group: str) -> dict[str, Any]:
+def _patients(study: Study, made_by: Mapping[str, Any], group: str, points: str) -> dict[str, Any]:
     depends: dict[str, Any] = {
         "seed": study.seed,
         "engine": dict(made_by),
@@ -63,7 +66,9 @@ def _patients(study: Study, made_by: Mapping[str, Any], group: str) -> dict[str,
         "population": study.population.fingerprint(),
         "eligibility": [each.text for each in study.criteria],
     }
-    if group:
+    if points:
+        depends["points"] = points
+    elif group:
         depends["patients of a draw"] = study.recipe.uncertainty.patients
     return depends
 
@@ -84,7 +89,9 @@ def _source(package: str, name: str) -> str:
 def _sources() -> str:
     """Hash of the sources that every block runs through."""
     files = [*_folder(solvers), *_folder(populations)]
-    files += [Path(inspect.getfile(module)) for module in (simulate, eligibility, endpoints)]
+    files += [
+        Path(inspect.getfile(module)) for module in (simulate, people, entrants, experiment, eligibility, endpoints)
+    ]
     files += [Path(inspect.getfile(trials)).parent / "dosing.py"]
     return _files(files)
 

@@ -12,6 +12,8 @@ import xarray as xr
 
 from solvers.status import REASONS, Status
 from trials import document, key, schema, store
+from trials import experiment as experiments
+from trials.experiment import Experiment
 from trials.simulate import Record, Task, simulate
 from trials.study import Study, study
 
@@ -100,10 +102,35 @@ def tasks(plan: Study, folder: Path, chunk: int, width: int, keys: Keys) -> list
     return found
 
 
+def experiment_keys(plan: Study, made_by: dict[str, Any], experiment: Experiment) -> dict[str, str]:
+    """Keys of an experiment by arm; arm '' is who its patients are."""
+    group, points = experiment.group, experiment.identity
+    arms = {arm.name: key.arm_key(plan, arm, made_by, group, points) for arm in plan.arms}
+    return {"": key.patients_key(plan, made_by, group, points)} | arms
+
+
+def experiment_tasks(
+    plan: Study, folder: Path, chunk: int, width: int, experiment: Experiment, keys: dict[str, str]
+) -> list[Task]:
+    """All tasks of an experiment; its last block is no longer than its points."""
+    found = []
+    for arm, hashed in keys.items():
+        for number, start in enumerate(range(0, experiment.lives, chunk)):
+            stop = min(start + chunk, experiment.lives)
+            found.append(Task(str(folder), plan.text, experiment.group, arm, number, start, stop, width, hashed))
+    return found
+
+
 def run(
-    plan: Study, out: Path | str, *, map: Map = map, chunk: int | None = None, progress: Progress | None = None
+    plan: Study,
+    out: Path | str,
+    *,
+    map: Map = map,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+    experiment: Experiment | None = None,
 ) -> Outcome:
-    """Simulates what the folder lacks of the study; a finished one recomputes nothing.
+    """Simulates what the folder lacks of the study, or of an experiment on it; a finished one recomputes nothing.
 
     map(function, tasks) yields the records as they come; progress(record, done, total) is called after each, and
     once with None before the first. chunk: patients in a shard, fixed when the store is made.
@@ -118,15 +145,18 @@ def run(
         if store.exists(folder):
             chunk, made_by = _resumed(plan, folder, chunk, made_by)
         chunk = CHUNK if chunk is None else chunk
-        arms = [arm.name for arm in plan.arms]
-        shape = layout(plan)
-        for name, size in groups(plan).items():
-            store.prepare(folder, name, shape, arms, size, chunk, int(made_by["width"]))
-        keys = block_keys(plan, made_by)
-        store.group(folder, "").attrs.update(_attributes(plan, chunk, made_by, keys))
-        store.write_text(folder / store.STUDY, plan.text)
-        every = tasks(plan, folder, chunk, int(made_by["width"]), keys)
-        shelves = {name: store.shelf(folder, name) for name in groups(plan)}
+        sizes = groups(plan)
+        if experiment is None or not store.exists(folder):
+            keys = _begun(plan, folder, chunk, made_by)
+            every = tasks(plan, folder, chunk, int(made_by["width"]), keys)
+        if experiment is not None:
+            _same_study(plan, folder)
+            sizes = {experiment.group: experiment.lives}
+            own = experiment_keys(plan, made_by, experiment)
+            experiments.keep(folder, experiment, own)
+            _prepare(plan, folder, sizes, chunk, made_by)
+            every = experiment_tasks(plan, folder, chunk, int(made_by["width"]), experiment, own)
+        shelves = {name: store.shelf(folder, name) for name in sizes}
         lacking = [
             task
             for task in every
@@ -141,8 +171,41 @@ def run(
             computed.append(record)
             if progress:
                 progress(record, len(every) - len(lacking) + len(computed), len(every))
-        store.finish(folder, groups(plan))
+        store.finish(folder, sizes)
     return Outcome(folder, len(every), tuple(computed))
+
+
+def begin(plan: Study, folder: Path) -> None:
+    """Makes the store of a study that has none yet, and runs nothing.
+
+    Raises ValueError where the folder holds another study.
+    """
+    with store.writer(folder):
+        if not store.exists(folder):
+            _begun(plan, folder.absolute(), CHUNK, key.engine())
+        _same_study(plan, folder)
+
+
+def _begun(plan: Study, folder: Path, chunk: int, made_by: dict[str, Any]) -> Keys:
+    _prepare(plan, folder, groups(plan), chunk, made_by)
+    keys = block_keys(plan, made_by)
+    store.group(folder, "").attrs.update(_attributes(plan, chunk, made_by, keys))
+    store.write_text(folder / store.STUDY, plan.text)
+    return keys
+
+
+def _prepare(plan: Study, folder: Path, sizes: dict[str, int], chunk: int, made_by: dict[str, Any]) -> None:
+    shape, arms = layout(plan), [arm.name for arm in plan.arms]
+    for name, size in sizes.items():
+        store.prepare(folder, name, shape, arms, size, chunk, int(made_by["width"]))
+
+
+def _same_study(plan: Study, folder: Path) -> None:
+    if (folder / store.STUDY).read_text(encoding="utf-8") != plan.text:
+        raise ValueError(
+            f"{folder} holds another version of the study; run it first with: trialtwin run STUDY --out {folder}, "
+            "or give another --out"
+        )
 
 
 def _attributes(plan: Study, chunk: int, made_by: dict[str, Any], keys: Keys) -> dict[str, Any]:
@@ -223,12 +286,34 @@ def _tasks_of(folder: Path) -> tuple[Study, list[Task]]:
     if not path.exists() or not store.exists(folder):
         raise ValueError(f"{folder} holds no run; make one with: trialtwin run STUDY --out {folder}")
     plan = study(document.read(path), folder)
-    attributes = dict(store.group(folder, "").attrs)
+    chunk, made_by, keys = _made(folder)
     try:
-        chunk, width = int(str(attributes["chunk"])), int(json.loads(str(attributes["engine"]))["width"])
-        return plan, tasks(plan, folder, chunk, width, json.loads(str(attributes["keys"])))
+        return plan, tasks(plan, folder, chunk, int(made_by["width"]), keys)
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{folder} does not say how it was made; run the study again") from error
+
+
+def _made(folder: Path) -> tuple[int, dict[str, Any], Keys]:
+    """Chunk, engine and keys of a store. Raises ValueError where it does not say them."""
+    attributes = dict(store.group(folder, "").attrs)
+    try:
+        engine, keys = (json.loads(str(attributes[name])) for name in ("engine", "keys"))
+        return int(str(attributes["chunk"])), engine, keys
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{folder} does not say how it was made; run the study again") from error
+
+
+def lived(folder: Path | str, group: str) -> tuple[Study, Experiment, xr.Dataset]:
+    """The study of a folder, an experiment on it and its lives, dims (arm, patient, time), opened lazily.
+
+    Raises ValueError where there is no such experiment, or a block of it is not written.
+    """
+    folder = Path(folder)
+    plan, _ = _tasks_of(folder)
+    experiment, own = experiments.read(folder, group), experiments.keys(folder, group)
+    chunk, made_by, _ = _made(folder)
+    every = experiment_tasks(plan, folder, chunk, int(made_by["width"]), experiment, own)
+    return plan, experiment, _opened(plan, folder, group, every, experiment.lives)
 
 
 def cohort(folder: Path | str, group: str = schema.CANDIDATES) -> tuple[Study, xr.Dataset]:
@@ -243,14 +328,19 @@ def cohort(folder: Path | str, group: str = schema.CANDIDATES) -> tuple[Study, x
         raise ValueError(
             f"{folder} has no group '{group}'; write one of: {', '.join(repr(name) for name in groups(plan))}"
         )
+    return plan, _opened(plan, folder, group, [task for task in every if task.group == group], groups(plan)[group])
+
+
+def _opened(plan: Study, folder: Path, group: str, every: list[Task], size: int) -> xr.Dataset:
+    """A group whose tasks are all done. Raises ValueError where one is not."""
     shelf = store.shelf(folder, group)
     for task in every:
-        if task.group == group and not store.done(shelf, task.arm, task.chunk, task.stop, task.key):
+        if not store.done(shelf, task.arm, task.chunk, task.stop, task.key):
             what = f"arm '{task.arm}'" if task.arm else "the population"
+            command = "sensitivity" if group.startswith(schema.EXPERIMENTS) else "run"
             raise ValueError(
                 f"{folder}: patients {task.start}-{task.stop - 1} of {what} are not written; "
-                f"finish it with: trialtwin run {folder / store.STUDY} --out {folder}"
+                f"finish it with: trialtwin {command} {folder / store.STUDY} --out {folder}"
             )
     data = store.open_group(folder, group)
-    arms = [arm.name for arm in plan.arms]
-    return plan, data.sel({schema.ARM: arms}).isel({schema.PATIENT: slice(0, groups(plan)[group])})
+    return data.sel({schema.ARM: [arm.name for arm in plan.arms]}).isel({schema.PATIENT: slice(0, size)})

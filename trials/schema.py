@@ -17,6 +17,22 @@ MEASURED = "_measured"
 CANDIDATES = ""
 UNCERTAINTY = "uncertainty"
 
-# Groups that an analysis derives from the lives, and can make again: estimates of trials, quantiles over patients.
+# Patients at chosen points of their inputs lie in groups under this one, in the order of the points.
+EXPERIMENTS = "experiments"
+ROW = "row"
+INPUT = "input"
+
+# Groups that an analysis derives from the lives, and can make again: estimates of trials, power by size and effect;
+# quantiles over patients, who they are and how they respond, from which pages are drawn.
 TRIALS = "trials"
+POWER = "power"
 BANDS = "bands"
+PEOPLE = "people"
+RESPONSES = "responses"
+AGGREGATES = (BANDS, PEOPLE, RESPONSES)
+DERIVED = (TRIALS, POWER, *AGGREGATES)
+
+# Indices of sensitivity, `sensitivity/patients/sobol`, and the surrogates that answer in place of a twin.
+SENSITIVITY = "sensitivity"
+SURROGATES = "surrogates"
+INFORMATION = "information"

@@ -11,8 +11,10 @@ import numpy as np
 
 from solvers.solve import Lives, solver
 from solvers.status import FAILED, REASONS, Status
-from trials import document, schema, store
+from trials import document, experiment, schema, store
 from trials.eligibility import eligible
+from trials.entrants import Entrants, entrants
+from trials.people import People, at_points, people
 from trials.study import Study, study
 
 LEDGER = 100  # failures kept with their parameters, per task; the counts are always complete
@@ -48,6 +50,11 @@ def _study(text: str) -> Study:
     return study(document.parse(text, "study.yaml"), Path())
 
 
+@functools.lru_cache(maxsize=4)
+def _entrants(text: str) -> Entrants:
+    return entrants(_study(text))
+
+
 @functools.lru_cache(maxsize=16)
 def _solver(text: str, arm: str, width: int) -> Callable[..., Lives]:
     parsed = _study(text)
@@ -78,22 +85,22 @@ def _told(task: Task, error: Exception) -> str:
 
 def _simulate(task: Task, began: float) -> Record:
     shelf = store.shelf(Path(task.folder), task.group)
-    kept, columns = store.chunk_so_far(shelf, task.arm, task.chunk, task.start, task.stop, task.key)
+    kept, columns = store.chunk_so_far(shelf, task.arm, task.chunk, task.start, task.stop, task.width, task.key)
     parsed = _study(task.text)
     solved = 0
     failures: list[dict] = []
     blocks = [columns] if columns else []
+    who = _who(task)
     for start in range(kept, task.stop, task.width):
         numbers = np.arange(start, min(start + task.width, task.stop))
-        values = drawn(parsed, task.group, numbers)
-        can_enter = eligible(parsed.criteria, values)
+        drawn = who(numbers)
+        can_enter = eligible(parsed.criteria, drawn.values)
         if task.arm:
-            block = lives(task, parsed, numbers, values, can_enter)
+            block = lives(task, parsed, drawn, can_enter)
             solved += int(can_enter.sum())
-            failures += ledger(task, numbers, values, block[schema.STATUS])
+            failures += ledger(task, numbers, drawn.values, block[schema.STATUS])
         else:
-            block = {**values, schema.ELIGIBLE: can_enter, schema.PATIENT: numbers}
-            block[schema.DRAW] = draw_of(parsed, task.group, numbers)[0]
+            block = {**drawn.values, schema.ELIGIBLE: can_enter, schema.PATIENT: numbers, schema.DRAW: drawn.draw}
         blocks.append(block)
     whole = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     if task.arm:
@@ -111,34 +118,22 @@ def _simulate(task: Task, began: float) -> Record:
     return Record(task.group, task.arm, task.chunk, statuses, solved, time.perf_counter() - began)
 
 
-def draw_of(parsed: Study, group: str, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Draw of the population, and number within it, of patients of a group; both like `numbers`."""
-    if group == schema.CANDIDATES:
-        return np.zeros_like(numbers), numbers
-    each = parsed.recipe.uncertainty.patients
-    return 1 + numbers // each, numbers % each
+def _who(task: Task) -> Callable[[np.ndarray], People]:
+    """Who the patients with given numbers of the task's group are."""
+    parsed = _study(task.text)
+    if not task.group.startswith(schema.EXPERIMENTS):
+        return functools.partial(people, parsed, task.group)
+    points = experiment.read(Path(task.folder), task.group)
+    return functools.partial(at_points, parsed, points, _entrants(task.text))
 
 
-def drawn(parsed: Study, group: str, numbers: np.ndarray) -> dict[str, np.ndarray]:
-    """Covariates and parameters of patients with consecutive `numbers` of a group, each (patient,)."""
-    draws, within = draw_of(parsed, group, numbers)
-    parts = []
-    for draw in np.unique(draws):
-        here = within[draws == draw]
-        parts.append(parsed.population.draw(int(here[0]), int(here[-1]) + 1, int(draw)))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def lives(
-    task: Task, parsed: Study, numbers: np.ndarray, values: dict[str, np.ndarray], can_enter: np.ndarray
-) -> dict[str, np.ndarray]:
+def lives(task: Task, parsed: Study, drawn: People, can_enter: np.ndarray) -> dict[str, np.ndarray]:
     """The stored arrays of one block: NaN and a status where a patient does not live under the arm."""
     plan = parsed.plan
     if can_enter.any():
-        # A patient's luck is keyed by his number within the draw: the draws differ by the population alone.
-        result = _solver(task.text, task.arm, task.width)(draw_of(parsed, task.group, numbers)[1], values)
+        result = _solver(task.text, task.arm, task.width)(drawn.luck, drawn.values)
     else:
-        count = len(numbers)
+        count = len(can_enter)
         outputs = [output.name for output in parsed.twin.outputs if output.name in plan.outcomes]
         result = Lives(
             {name: np.empty((count, len(plan.records))) for name in plan.outcomes},

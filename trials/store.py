@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from trials import schema
 COHORT = "cohort.zarr"
 MARKERS = "markers"
 STUDY = "study.yaml"
+READ = 128 * 2**10  # bytes of an inner chunk
 
 
 class Layout(NamedTuple):
@@ -63,11 +65,29 @@ def writer(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"{folder} cannot be written ({error.strerror}); give --out a folder of yours") from error
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(f"{folder} is being written by another run; wait for it, or give another --out") from error
+        for patience in (0.01, 0.04, 0.2, 0.0):  # whoever looks whether it is held, holds it for an instant
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if not patience:
+                    raise ValueError(
+                        f"{folder} is being written by another run; wait for it, or give another --out"
+                    ) from error
+                time.sleep(patience)
         yield
+
+
+def busy(folder: Path) -> bool:
+    """Whether somebody is writing the folder now."""
+    try:
+        with (folder / ".lock").open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def sweep(folder: Path) -> None:
@@ -90,8 +110,8 @@ def group(folder: Path, name: str) -> zarr.Group:
         try:
             json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            if file.parent.name in (schema.TRIALS, schema.BANDS):
-                shutil.rmtree(file.parent)  # the next analysis makes it again
+            if file.parent.name in schema.DERIVED:
+                shutil.rmtree(file.parent, ignore_errors=True)  # the next analysis makes it again
                 continue
             raise ValueError(f"{file} is broken ({error}); remove {folder} and run the study again") from error
     try:
@@ -129,15 +149,27 @@ def prepare(folder: Path, name: str, layout: Layout, arms: list[str], size: int,
             if before != shape:
                 here[variable].resize(tuple(max(a, b) for a, b in zip(before, shape, strict=True)))
             continue
-        one = {schema.ARM: 1}
-        inner = tuple(({schema.PATIENT: width} | one).get(d, lengths[d]) for d in dimensions)
-        outer = tuple(({schema.PATIENT: chunk} | one).get(d, lengths[d]) for d in dimensions)
+        one = {schema.ARM: 1, schema.PATIENT: 1}
+        per_patient = np.dtype(dtype).itemsize * int(np.prod([one.get(d, lengths[d]) for d in dimensions]))
+        read = {schema.ARM: 1, schema.PATIENT: read_at_once(chunk, width, per_patient)}
+        inner = tuple(read.get(d, lengths[d]) for d in dimensions)
+        outer = tuple(({schema.PATIENT: chunk, schema.ARM: 1}).get(d, lengths[d]) for d in dimensions)
         _create(here, variable, dimensions, shape, inner, outer, np.dtype(dtype), attributes)
     here.attrs["coordinates"] = schema.DRAW  # as xarray reads it: not data, but which draw a patient is of
     if schema.ARM not in here:
         here.create_array(schema.ARM, shape=(0,), dtype="U80", dimension_names=(schema.ARM,))
     here[schema.ARM].resize((len(stored),))
     here[schema.ARM][...] = np.asarray(stored, "U80")
+
+
+def read_at_once(chunk: int, width: int, per_patient: int) -> int:
+    """Patients of an inner chunk, the least that is read: whole blocks that divide a shard, of up to READ bytes.
+
+    A single block of one number a patient takes longer to be looked up than to be read.
+    """
+    blocks = chunk // width
+    fitting = [n for n in range(1, blocks + 1) if blocks % n == 0 and n * width * per_patient <= READ]
+    return width * max(fitting, default=1)
 
 
 def _create(
@@ -169,11 +201,21 @@ def stored_arms(here: zarr.Group) -> list[str]:
     return [str(arm) for arm in here[schema.ARM][...]] if schema.ARM in here else []
 
 
+def made(folder: Path, name: str) -> zarr.Group:
+    """The group, made with those above it where they are not there."""
+    parts = name.split("/")
+    for i in range(len(parts)):
+        path = folder.joinpath(COHORT, *parts[: i + 1])
+        here = zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False)
+    return here
+
+
 def write_groups(folder: Path, groups: Mapping[str, xr.Dataset]) -> None:
     """Writes derived groups (aggregates, estimates) whole, in place of those before."""
     for name in groups:
         shutil.rmtree(folder / COHORT / name, ignore_errors=True)
     for name, data in groups.items():
+        made(folder, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a string coordinate's type is newer than Zarr's specification
             data.to_zarr(folder / COHORT, group=name, mode="w", consolidated=False, zarr_format=3)
@@ -305,13 +347,15 @@ def sound(shelf: Shelf, marker: Marker | None) -> bool:
 
 
 def chunk_so_far(
-    shelf: Shelf, arm: str, chunk: int, start: int, stop: int, key: str
+    shelf: Shelf, arm: str, chunk: int, start: int, stop: int, width: int, key: str
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """The blocks of a chunk that are there: (first patient lacking, columns), (start, {}) where there are none."""
+    """The whole blocks of a chunk that are there: first patient lacking and columns; start and {} where none are."""
     marker = read_marker(shelf, arm, chunk)
     if marker is None or marker.key != key or marker.stop >= stop or not sound(shelf, marker):
         return start, {}
-    return marker.stop, read_chunk(shelf, marker)
+    # The last block of an experiment may be short; patient i stays in lane i mod width.
+    kept = (marker.stop - start) // width * width
+    return start + kept, {name: column[:kept] for name, column in read_chunk(shelf, marker).items()} if kept else {}
 
 
 def read_chunk(shelf: Shelf, marker: Marker) -> dict[str, np.ndarray]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from solvers.policy import Policy, Seen
+from solvers.policy import Policy, Seen, Setting
 from solvers.twin import Twin
-from trials.dosing import OptionError, amount, due, moment, text
+from trials.dosing import OptionError, amount, dose_setting, due, moment, span_setting, text
 from trials.policies import Form
 
 
@@ -19,12 +19,19 @@ def build(options: Mapping[str, Any], twin: Twin, tick: float) -> Policy:
     written = text(options, "doses")
     if written != "all" and not (written.isascii() and written.isdigit() and 0 < int(written) < 1_000_000):
         raise OptionError("doses", f"doses '{written}' is no number of doses; write a whole number, or all")
-    last = start + (float(written) - 0.5) * every if written != "all" else float("inf")
+    settings = {
+        "dose": dose_setting("each dose", dose, action),
+        "every": span_setting("interval between doses", every, tick, tick),
+        "from": span_setting("time of the first dose", start, tick),
+    }
+    if written != "all":
+        settings["doses"] = Setting("how many doses", "1", float(written), (1.0, max(60.0, 2.0 * float(written))), 1.0)
 
-    def decide(time: Any, seen: Seen, memory: Any) -> tuple[Mapping[str, Any], Any]:
-        return {action.name: jnp.where(due(time, start, every) & (time < last), dose, 0.0)}, memory
+    def decide(time: Any, seen: Seen, memory: Any, s: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+        last = s["from"] + (s["doses"] - 0.5) * s["every"] if "doses" in s else float("inf")
+        return {action.name: jnp.where(due(time, s["from"], s["every"]) & (time < last), s["dose"], 0.0)}, memory
 
-    return Policy("fixed-oral", lambda p: (), decide)
+    return Policy("fixed-oral", lambda p, s: (), decide, settings=settings)
 
 
 form = Form(

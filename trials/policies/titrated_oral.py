@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from solvers.policy import Policy, Seen
+from solvers.policy import Policy, Seen, Setting
 from solvers.quantity import quantity, quantity_range
 from solvers.twin import Output, Twin
-from trials.dosing import OptionError, amount, due, moment, text
+from trials.dosing import OptionError, amount, dose_setting, due, moment, span_setting, text
 from trials.policies import Form
 
 _RULE = re.compile(r"^\s*(below|above)\s+(.+?)\s*:\s*(?:(skip)\s*,\s*)?([+-]\s*[\d.]+\s*%)\s*$")
@@ -59,25 +59,74 @@ def build(options: Mapping[str, Any], twin: Twin, tick: float) -> Policy:
                 f"start '{start}' is no dose and no rule; write a dose such as 5 {action.unit}, or one of: {named}",
             ) from error
 
-    def begin(p: Any) -> Memory:
-        dose = fixed if rule_start is None else rule_start(p, (low + high) / 2.0, every)
+    standard = options["rules"] == "standard"
+    settings = {
+        "start": dose_setting("first dose", fixed, action)
+        if rule_start is None
+        else Setting(f"first dose, of what rule '{start}' gives", "1", 1.0, (0.25, 4.0)),
+        "every": span_setting("interval between doses", every, tick, tick),
+        "from": span_setting("time of the first dose", first, tick),
+        "titrate after": span_setting("time from the first dose after which it changes", titrate - first, tick),
+    }
+    if standard or rule_start is not None:
+        width, middle, name = high - low, (low + high) / 2.0, output.title or output.name
+        least = max(low - width, output.bounds[0])
+        settings["target low"] = Setting(f"target of {name}, lower end", output.unit, low, (least, middle))
+        settings["target high"] = Setting(f"target of {name}, upper end", output.unit, high, (middle, high + width))
+    settings |= _rule_settings(rules, output, low, high, standard)
+
+    def begin(p: Any, s: Mapping[str, Any]) -> Memory:
+        dose = (
+            s["start"]
+            if rule_start is None
+            else s["start"] * rule_start(p, (s["target low"] + s["target high"]) / 2.0, s["every"])
+        )
         return Memory(jnp.asarray(dose, float), jnp.zeros(()))
 
-    def decide(time: Any, seen: Seen, memory: Memory) -> tuple[Mapping[str, Any], Memory]:
+    def decide(time: Any, seen: Seen, memory: Memory, s: Mapping[str, Any]) -> tuple[Mapping[str, Any], Memory]:
         value = seen.measured[output.name]
         factor, skip = jnp.ones(()), jnp.zeros(())
-        for rule in rules:
-            beyond = value > rule.limit if rule.above else value < rule.limit
-            factor = jnp.where(beyond, rule.factor, factor)
-            skip = jnp.where(beyond, float(rule.skip), skip)
-        acts = seen.visit & (time >= titrate - 1e-6)
+        limits = _limits(s["target low"], s["target high"]) if standard else [s[f"limit {i}"] for i in _numbered(rules)]
+        for i, rule, limit in zip(_numbered(rules), rules, limits, strict=True):
+            beyond = value > limit if rule.above else value < limit
+            factor = jnp.where(beyond, s[f"factor {i}"], factor)
+            skip = jnp.where(beyond, s[f"skip {i}"] if rule.skip else 0.0, skip)
+        acts = seen.visit & (time >= s["from"] + s["titrate after"] - 1e-6)
         dose = jnp.where(acts, jnp.minimum(memory.dose * factor, action.bounds[1]), memory.dose)
         skips = jnp.where(acts, skip, memory.skip)
-        now = due(time, first, every)
+        now = due(time, s["from"], s["every"])
         given = jnp.where(now & (skips == 0), dose, 0.0)
         return {action.name: given}, Memory(dose, jnp.where(now, jnp.maximum(skips - 1.0, 0.0), skips))
 
-    return Policy("titrated-oral", begin, decide)
+    return Policy("titrated-oral", begin, decide, settings=settings)
+
+
+def _numbered(rules: list[Rule]) -> range:
+    return range(1, len(rules) + 1)
+
+
+def _rule_settings(rules: list[Rule], output: Output, low: float, high: float, standard: bool) -> dict[str, Setting]:
+    """The numbers of the rules. A limit stays on its side of its neighbours, so that the order of strictness holds."""
+    name, width, settings = output.title or output.name, high - low, {}
+    for i, rule in zip(_numbered(rules), rules, strict=True):
+        where = f"{'above' if rule.above else 'below'} {rule.limit:g}"
+        if standard:
+            far = rule.limit not in (low, high)
+            where = f"{'far ' if far else ''}{'above' if rule.above else 'below'} the target"
+        settings[f"factor {i}"] = Setting(
+            f"dose is multiplied by, {name} {where}", "1", rule.factor, (0.0, max(2.0, rule.factor))
+        )
+        if rule.skip:
+            settings[f"skip {i}"] = Setting(f"doses skipped, {name} {where}", "1", float(rule.skip), (0.0, 7.0), 1.0)
+        if not standard:
+            others = [other.limit for other in rules if other.above == rule.above and other.limit != rule.limit]
+            least, most = (high, rule.limit + width) if rule.above else (rule.limit - width, low)
+            least = max([least, *((other + rule.limit) / 2.0 for other in others if other < rule.limit)])
+            most = min([most, *((other + rule.limit) / 2.0 for other in others if other > rule.limit)])
+            settings[f"limit {i}"] = Setting(
+                f"limit of the rule {name} {where}", output.unit, rule.limit, (max(least, output.bounds[0]), most)
+            )
+    return settings
 
 
 def _output(name: str, twin: Twin) -> Output:
@@ -91,15 +140,20 @@ def _output(name: str, twin: Twin) -> Output:
     return outputs[name]
 
 
+def _limits(low: Any, high: Any) -> list[Any]:
+    """Limits of the default rules around a target."""
+    return [low, low - (high - low) / 2.0, high, high + (high - low)]
+
+
 def _rules(written: Any, output: Output, low: float, high: float) -> list[Rule]:
     """From the mildest to the strictest on each side, so that the last that applies wins."""
     if written == "standard":
-        width = high - low
+        limits = _limits(low, high)
         return [
-            Rule(False, low, 1.10, 0),
-            Rule(False, low - width / 2.0, 1.20, 0),
-            Rule(True, high, 0.90, 0),
-            Rule(True, high + width, 0.80, 1),
+            Rule(False, limits[0], 1.10, 0),
+            Rule(False, limits[1], 1.20, 0),
+            Rule(True, limits[2], 0.90, 0),
+            Rule(True, limits[3], 0.80, 1),
         ]
     if not isinstance(written, list):
         raise OptionError("rules", f"rules '{written}' is no list; write standard, or [\"below 2.0: +10 %\", ...]")

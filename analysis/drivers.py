@@ -1,0 +1,227 @@
+"""What drives a study's outputs: an experiment is lived, its indices are computed and kept with the run."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from analysis import experiments, outputs, ranks, slopes, whatif
+from analysis.experiments import PATIENTS, Asked
+from analysis.outputs import Outputs, Traces
+from analysis.sensitivity.indices import Indices
+from analysis.sensitivity.method import Method
+from solvers.status import REASONS, Status
+from trials import run as runs
+from trials import schema, store
+from trials.experiment import Experiment, Of
+from trials.experiment import read as read_experiment
+from trials.experiment import stored as stored_experiments
+from trials.study import Study
+
+TIMES = 43  # times at which indices over time are computed
+RESAMPLES = 500
+
+
+def drive(
+    study: Study,
+    folder: Path,
+    method: Method,
+    of: Of,
+    size: int,
+    *,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    patients: int = PATIENTS,
+    map: runs.Map = map,
+    chunk: int | None = None,
+    progress: runs.Progress | None = None,
+) -> xr.Dataset:
+    """Lives the experiment that the method needs, as far as the folder lacks it, and writes the indices beside it.
+
+    Raises ValueError as `trials.run.run` and the method do, before anything is lived.
+    """
+    asked = experiments.ask(study, method, of, size, groups, patients)
+    asked = asked._replace(experiment=_longer(folder, asked.experiment))
+    runs.run(study, folder, map=map, chunk=chunk, progress=progress, experiment=asked.experiment)
+    group = f"{schema.SENSITIVITY}/{of}/{method.name}" + ("-grouped" if groups else "")
+    made_from = _fingerprint(folder, study, asked, method, size)
+    kept = stored(folder, group)
+    if kept is not None and kept.attrs.get("made_from") == made_from:
+        return kept
+    experiment, lives = _lived(folder, asked)
+    _check_blocks(folder, experiment.group)
+    scalars = outputs.endpoints(study, experiment, lives)
+    points = _columns(asked, experiment.points, experiment.luck)
+    indices = method.analyse(
+        asked.problem, points, scalars.values, size=size, seed=study.seed, resamples=RESAMPLES, second=True
+    )
+    data = _dataset(asked, method, scalars, indices)
+    if method.over_time:
+        over = outputs.traces(study, experiment, lives, TIMES)
+        data = data.merge(_over_time(asked, method, points, over, size, study.seed))
+    data.attrs |= {
+        "title": method.title,
+        "source": method.source,
+        "leading": method.leading,
+        "of": of,
+        "size": size,
+        "seed": study.seed,
+        "rows": len(points),
+        "lives": experiment.lives * len(study.arms),
+        "patients": experiment.patients,
+        "used": indices.used,
+        "dropped": indices.dropped,
+        "handled": indices.handled,
+        "statuses": json.dumps(_statuses(study, lives)),
+        "chance": list(asked.chance),
+        "idle": list(asked.idle),
+        "experiment": experiment.group,
+        "made_from": made_from,
+    }
+    written = {group: data}
+    surrogate = whatif.made(study, asked, method, points, scalars)
+    if surrogate is not None:
+        written[f"{schema.SURROGATES}/{of}"] = surrogate
+    with store.writer(folder):
+        store.write_groups(folder, written)
+    return data
+
+
+def _lived(folder: Path, asked: Asked) -> tuple[Experiment, xr.Dataset]:
+    """The rows that were asked for, of an experiment that may have more."""
+    _, experiment, lives = runs.lived(folder, asked.experiment.group)
+    rows = asked.rows
+    first = experiment._replace(points=experiment.points[:rows], luck=experiment.luck[:rows])
+    return first, lives.isel({schema.PATIENT: slice(0, first.lives)})
+
+
+def _longer(folder: Path, experiment: Experiment) -> Experiment:
+    """The experiment as it is stored, where that has the same points and more of them."""
+    if experiment.group not in stored_experiments(folder):
+        return experiment
+    kept = read_experiment(folder, experiment.group)
+    rows = len(experiment.points)
+    same = kept.identity == experiment.identity and np.array_equal(kept.points[:rows], experiment.points)
+    return kept if same and len(kept.points) > rows else experiment
+
+
+def regress(study: Study, folder: Path) -> xr.Dataset:
+    """Rank regression and tornado of the stored cohort, written with the run."""
+    return _written(folder, f"{schema.SENSITIVITY}/patients/{ranks.NAME}", ranks.ranks(study, folder))
+
+
+def differentiate(study: Study, folder: Path, name: str, size: int | None) -> xr.Dataset:
+    """Indices by derivatives, written with the run. name: of `analysis.slopes`; size: patients of the bounds."""
+    if name == slopes.ELASTICITIES:
+        data = slopes.elasticities(study)
+    else:
+        data = slopes.derivatives(study, 512 if size is None else size)
+    runs.begin(study, folder)
+    return _written(folder, f"{schema.SENSITIVITY}/patients/{name}", data)
+
+
+def _written(folder: Path, group: str, data: xr.Dataset) -> xr.Dataset:
+    with store.writer(folder):
+        store.write_groups(folder, {group: data})
+    return data
+
+
+def stored(folder: Path, group: str) -> xr.Dataset | None:
+    """Indices that are kept with a run, None where there are none."""
+    if not (folder / store.COHORT / group / "zarr.json").exists():
+        return None
+    return store.open_group(folder, group).load()
+
+
+def names(folder: Path) -> list[str]:
+    """Groups of the indices that are kept with a run, sorted."""
+    found = (folder / store.COHORT / schema.SENSITIVITY).glob("*/*/measure/zarr.json")
+    return sorted(f"{schema.SENSITIVITY}/{path.parts[-4]}/{path.parts[-3]}" for path in found)
+
+
+def _columns(asked: Asked, points: np.ndarray, luck: np.ndarray) -> np.ndarray:
+    """Points as the method reads them: its columns only, and luck as one where it is varied."""
+    places = {name: i for i, name in enumerate(asked.experiment.columns)}
+    columns = []
+    for column in asked.problem.columns:
+        own = column.name == experiments.LUCK.name and column.name not in places
+        columns.append((luck + 0.5) / 2**31 if own else points[:, places[column.name]])
+    return np.stack(columns, axis=1)
+
+
+def _dataset(asked: Asked, method: Method, scalars: Outputs, indices: Indices) -> xr.Dataset:
+    shape = ("output", "measure", "input")
+    inputs = list(asked.problem.inputs)
+    data = xr.Dataset(
+        {
+            "value": (shape, indices.value),
+            "lower": (shape, indices.lower),
+            "upper": (shape, indices.upper),
+            "by_size": (("size", *shape), indices.by_size),
+            "converged": ("output", np.array([verdict.converged for verdict in indices.verdicts])),
+            "verdict": ("output", np.array([verdict.text for verdict in indices.verdicts])),
+        },
+        coords={
+            "output": list(scalars.names),
+            "measure": list(method.measures),
+            "input": inputs,
+            "size": indices.sizes,
+            "title": ("input", [asked.titles[name] for name in inputs]),
+            "unit": ("output", list(scalars.units)),
+        },
+    )
+    if indices.second is None:
+        return data
+    pairs = ("output", "input", "input_2")
+    data = data.assign_coords({"input_2": inputs})
+    names = ("second_value", "second_lower", "second_upper")
+    return data.assign({name: (pairs, each) for name, each in zip(names, indices.second, strict=True)})
+
+
+def _over_time(asked: Asked, method: Method, points: np.ndarray, over: Traces, size: int, seed: int) -> xr.Dataset:
+    rows, traces, times = over.values.shape
+    indices = method.analyse(
+        asked.problem, points, over.values.reshape(rows, -1), size=size, seed=seed, resamples=0, second=False
+    )
+    shape = (traces, times, len(method.measures), len(asked.problem.inputs))
+    values = np.moveaxis(indices.value.reshape(shape), 1, 3)
+    return xr.Dataset(
+        {"time_value": (("trace", "time_measure", "input", schema.TIME), values)},
+        coords={
+            "trace": list(over.names),
+            "trace_unit": ("trace", list(over.units)),
+            "time_measure": list(method.measures),
+            "input": list(asked.problem.inputs),
+            schema.TIME: (schema.TIME, over.days, {"units": "days"}),
+        },
+    )
+
+
+def _statuses(study: Study, lives: xr.Dataset) -> dict[str, dict[str, int]]:
+    """Lives of each arm by how they ended."""
+    found = {}
+    for arm in study.arms:
+        counted = np.bincount(lives[schema.STATUS].sel({schema.ARM: arm.name}).values, minlength=len(Status))
+        found[arm.name] = {REASONS[status]: int(counted[status]) for status in Status if counted[status]}
+    return found
+
+
+def _check_blocks(folder: Path, group: str) -> None:
+    """Raises ValueError for a block whose values are not those that were written."""
+    shelf = store.shelf(folder, group)
+    for marker in store.markers(folder):
+        if marker.group == group and not store.sound(shelf, marker):
+            raise ValueError(
+                f"{folder}: rows {marker.start}-{marker.stop - 1} of {group} are damaged; "
+                f"heal them with: trialtwin sensitivity {folder}"
+            )
+
+
+def _fingerprint(folder: Path, study: Study, asked: Asked, method: Method, size: int) -> str:
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))]
+    blocks = [marker.sha256 for marker in store.markers(folder) if marker.group == asked.experiment.group]
+    said: list[Any] = [study.text, asked.experiment.identity, method.name, size, blocks]
+    return hashlib.sha256(json.dumps(said).encode() + b"".join(sources)).hexdigest()

@@ -1,0 +1,141 @@
+"""Sensitivity analysis as an experiment on a study: which inputs are varied, and at which points its patients live."""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from analysis.sensitivity.designs import design
+from analysis.sensitivity.method import Method
+from analysis.sensitivity.problem import Column, Problem
+from populations.inputs import Input
+from trials.entrants import entrants
+from trials.experiment import Experiment, Of
+from trials.study import Study
+
+LUCK = Input("luck", "luck: measurement error and adherence", "chance", "luck")
+NESTED = ("saltelli", "sample")  # designs whose first points stay when there are more
+PATIENTS = 128  # of each population that the evidence allows
+
+
+class Asked(NamedTuple):
+    """What an analysis asks.
+
+    titles, columns: of inputs and of their columns, in words. rows: of the experiment that it reads, the first ones.
+    chance: inputs that are left to chance; idle: those that nothing reads.
+    """
+
+    problem: Problem
+    titles: dict[str, str]
+    columns: dict[str, str]
+    experiment: Experiment
+    rows: int
+    chance: tuple[str, ...]
+    idle: tuple[str, ...]
+
+
+def ask(
+    study: Study,
+    method: Method,
+    of: Of,
+    size: int,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    patients: int = PATIENTS,
+) -> Asked:
+    """The experiment that a method needs on a study.
+
+    groups: name -> inputs that are varied together. Raises ValueError for an unknown input, or a size that the design
+    cannot have.
+    """
+    found, idle = _inputs(study, of)
+    named = _grouped(found, groups or {})
+    # Only blocks of two points compare without a scale; elsewhere such inputs are part of a patient's luck.
+    chance = tuple(one.name for one in named if one.law == "chance" and method.design != "saltelli")
+    varied = [one for one in named if one.name not in chance]
+    if of == "patients" and method.design == "saltelli":
+        varied.append(LUCK)
+    problem = Problem(tuple(Column(one.name, one.group, one.law, one.shares) for one in varied))
+    points, luck = design(method.design, problem, size, study.seed)
+    if luck is None:
+        luck = (points[:, -1] * 2**31).astype(np.int64) if varied[-1] is LUCK else np.zeros(len(points), np.int64)
+    if chance:
+        points = _with_chance(study, points, luck, varied, found)
+    each = patients if of == "population" else 1
+    identity = {
+        "of": of,
+        "design": method.design,
+        "columns": [[column.name, column.group] for column in problem.columns],
+        "seed": study.seed,
+        "patients": each,
+        "size": None if method.design in NESTED else size,
+        "by": {name: importlib.metadata.version(name) for name in ("salib", "scipy", "chaospy")},
+    }
+    text = json.dumps(identity, sort_keys=True)
+    name = f"{of}-{method.design}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    lived = Experiment(
+        of,
+        name,
+        tuple(one.name for one in found),
+        np.ascontiguousarray(points[:, : len(found)]),
+        luck,
+        each,
+        text,
+    )
+    left = () if of == "population" or varied[-1] is LUCK else (LUCK.name,)
+    columns = {one.name: _words(study, one) for one in varied}
+    return Asked(problem, _titles(study, named), columns, lived, len(points), (*chance, *left), idle)
+
+
+def _inputs(study: Study, of: Of) -> tuple[list[Input], tuple[str, ...]]:
+    if of == "population":
+        return list(study.population.unknowns), ()
+    eligible = entrants(study)
+    return list(eligible.inputs), eligible.idle
+
+
+def _grouped(inputs: Sequence[Input], groups: Mapping[str, Sequence[str]]) -> list[Input]:
+    known = list(dict.fromkeys(one.group for one in inputs))
+    owner: dict[str, str] = {}
+    for name, members in groups.items():
+        if name in known and list(members) != [name]:
+            raise ValueError(f"group '{name}' has the name of an input; give it another")
+        for member in members:
+            if member not in known:
+                raise ValueError(f"group '{name}': no input '{member}'; write some of: {', '.join(known)}")
+            if member in owner:
+                raise ValueError(f"input '{member}' is in two groups; leave it in one")
+            owner[member] = name
+    # Members of a group need not be neighbours; each column keeps its place.
+    return [one._replace(group=owner.get(one.group, one.group)) for one in inputs]
+
+
+def _with_chance(
+    study: Study, points: np.ndarray, luck: np.ndarray, varied: Sequence[Input], found: Sequence[Input]
+) -> np.ndarray:
+    """Points of all inputs: those left to chance are the same wherever the luck is."""
+    whole = np.empty((len(points), len(found)))
+    places = {one.name: i for i, one in enumerate(varied)}
+    for i, one in enumerate(found):
+        if one.name in places:
+            whole[:, i] = points[:, places[one.name]]
+        else:
+            whole[:, i] = np.random.default_rng([study.seed, 7, i]).random(int(luck.max()) + 1)[luck]
+    return whole
+
+
+def _titles(study: Study, named: Sequence[Input]) -> dict[str, str]:
+    """What each input is; a group names its members."""
+    titles: dict[str, str] = {LUCK.group: LUCK.title}
+    for one in named:
+        words = _words(study, one)
+        titles[one.group] = f"{titles[one.group]}; {words}" if one.group in titles else words
+    return titles
+
+
+def _words(study: Study, one: Input) -> str:
+    """What one column is, by the title of its variable."""
+    variable = next((each for each in study.population.variables if each.name == one.name), None)
+    return one.title if variable is None else one.title.replace(one.name, variable.title or one.name, 1)

@@ -1,0 +1,18 @@
+"""Polynomial chaos by least-angle regression: few terms of many."""
+
+import functools
+
+from analysis.sensitivity import chaos, surrogate
+from analysis.sensitivity.method import Method
+
+method = Method(
+    "chaos-sparse",
+    "Sparse polynomial chaos",
+    "Blatman & Sudret 2011, J Comput Phys 230:2345",
+    "sample",
+    chaos.MEASURES,
+    "ST",
+    functools.partial(chaos.analyse, sparse=True),
+    over_time=False,
+    fit=functools.partial(surrogate.fit, sparse=True),
+)

@@ -1,0 +1,197 @@
+"""What `trialtwin sensitivity` does and shows: experiments with progress, indices as tables, what-if answers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from rich.table import Table
+
+from analysis import drivers, slopes, whatif
+from analysis.sensitivity import load, names
+from analysis.sensitivity.method import Method
+from analysis.summary import SUMMARY
+from analysis.worth import worth
+from cluster.local import local
+from dashboards import terminal
+from dashboards.written import number, unit
+from trials import store
+from trials.experiment import Of
+from trials.study import Study, find, read
+
+FREE = "regression"
+BY_DERIVATIVE = (slopes.ELASTICITIES, slopes.DERIVATIVES)
+# Rows that usually suffice for the demonstration's number of inputs; the verdict says whether they did.
+SIZES: Mapping[Of, Mapping[str, int]] = {
+    "patients": {"saltelli": 1024, "trajectories": 128, "curves": 641, "sample": 2048, "quadrature": 2},
+    "population": {"saltelli": 32, "trajectories": 32, "curves": 641, "sample": 256, "quadrature": 1},
+}
+DRAWS = 20  # of the population, below which no regression on them is worth its name
+SHOWN = 12  # inputs of a table; the store has all
+
+
+def methods() -> list[str]:
+    """Names of all methods of the command."""
+    return [FREE, *BY_DERIVATIVE, *names()]
+
+
+def inputs(of: str) -> Of:
+    """What --of asks for. Raises ValueError for anything else."""
+    if of == "patients":
+        return "patients"
+    if of == "population":
+        return "population"
+    raise ValueError(f"--of is '{of}'; write patients or population")
+
+
+def opened(target: str, out: Path | None) -> tuple[Study, Path]:
+    """The study and folder of a run, or of a study whose run is, or will be, in `out` or runs/STUDY."""
+    folder = Path(target)
+    if folder.is_dir():
+        if out is not None:
+            raise ValueError(f"{target} is a run, which has its folder; leave --out out")
+        if not (folder / store.STUDY).exists():
+            raise ValueError(f"{folder} holds no run; make one with: trialtwin run STUDY --out {folder}")
+        return read(folder / store.STUDY), folder
+    study = read(find(target))
+    return study, out or Path("runs") / study.name
+
+
+def usual(folder: Path, of: Of) -> list[str]:
+    """The methods that are run where none is named: what is free with a finished run, and Sobol's indices."""
+    if of == "population":
+        return ["chaos-sparse"]
+    return [FREE, "sobol"] if (folder / SUMMARY).exists() else ["sobol"]
+
+
+def analyse(
+    study: Study,
+    folder: Path,
+    chosen: Sequence[str],
+    of: Of,
+    size: int | None,
+    groups: Mapping[str, Sequence[str]],
+    patients: int,
+    workers: int | None,
+    worthwhile: float,
+) -> None:
+    """Runs each method in turn and prints what drives the study's primary endpoint."""
+    for name in chosen:
+        if name not in methods():
+            raise ValueError(f"method '{name}' is unknown; write one of: {', '.join(methods())}")
+        if name in (FREE, *BY_DERIVATIVE) and (of == "population" or groups):
+            raise ValueError(f"{name} is of single patients and inputs; leave --of population and --group out")
+    for name in chosen:
+        if name == FREE:
+            data = drivers.regress(study, folder)
+        elif name in BY_DERIVATIVE:
+            with terminal.waiting(f"Differentiating lives ({name})"):
+                data = drivers.differentiate(study, folder, name, size)
+        else:
+            data = _lived(study, folder, load(name), of, size, groups, patients, workers)
+        show(study, name, data)
+    if (folder / SUMMARY).exists() and (study.recipe.uncertainty.draws >= DRAWS or of == "population"):
+        with terminal.waiting("Splitting the uncertainty"):
+            told = worth(folder, worthwhile)
+        _information(study, told)
+
+
+def _lived(
+    study: Study,
+    folder: Path,
+    method: Method,
+    of: Of,
+    size: int | None,
+    groups: Mapping[str, Sequence[str]],
+    patients: int,
+    workers: int | None,
+) -> xr.Dataset:
+    with terminal.simulating(study) as bar:
+        return drivers.drive(
+            study,
+            folder,
+            method,
+            of,
+            SIZES[of][method.design] if size is None else size,
+            groups=groups,
+            patients=patients,
+            map=local(workers),
+            progress=bar,
+        )
+
+
+def show(study: Study, name: str, data: xr.Dataset) -> None:
+    """Indices of the primary endpoint, by arm and for the contrast, with the verdict on each."""
+    print_ = terminal.console.print
+    print_()
+    print_(f"{data.attrs['title']} ({data.attrs['source']})", style="bold", soft_wrap=True)
+    if "rows" in data.attrs:
+        print_(
+            f"{data.attrs['rows']:,} rows, {data.attrs['lives']:,} lives; {data.attrs['dropped']:,} rows left out "
+            f"({data.attrs['handled']})",
+            soft_wrap=True,
+        )
+    leading = data.attrs["leading"]
+    for output in (str(each) for each in data["output"].values if str(each).startswith("primary: ")):
+        here = data.sel(output=output)
+        order = np.argsort(-np.nan_to_num(np.abs(here["value"].sel(measure=leading).values), nan=-1.0), kind="stable")
+        table = Table(title=output, title_justify="left")
+        table.add_column("input")
+        for measure in data["measure"].values:
+            table.add_column(str(measure), justify="right")
+        table.add_column("what it is", overflow="fold")
+        for i in order[:SHOWN]:
+            one = here.isel(input=i)
+            cells = [
+                _cell(*(float(one[bound].sel(measure=m)) for bound in ("value", "lower", "upper")))
+                for m in data["measure"].values
+            ]
+            table.add_row(str(one["input"].values), *cells, str(one["title"].values))
+        print_(table)
+        print_(f"  {here['verdict'].values}", soft_wrap=True)
+    for key, what in (("chance", "left to chance"), ("idle", "not read by the twin"), ("without", "no derivative")):
+        if len(data.attrs.get(key, [])):
+            print_(f"{what}: {', '.join(np.atleast_1d(data.attrs[key]))}", soft_wrap=True)
+
+
+def _cell(value: float, lower: float, upper: float) -> str:
+    if not np.isfinite(value):
+        return ""
+    return f"{value:.3f}" if not np.isfinite(lower) else f"{value:.3f} ({lower:.3f} to {upper:.3f})"
+
+
+def _information(study: Study, data: xr.Dataset) -> None:
+    """Where the uncertainty of one trial's estimate comes from, and which unknown is worth learning."""
+    one = data.sel(output=f"primary: {' - '.join(study.contrast)}")
+    print_ = terminal.console.print
+    print_()
+    print_("Where the uncertainty of one trial's estimate comes from", style="bold")
+    parts = (f"{part} {100 * float(one['share'].sel(part=part)):.0f} %" for part in data["part"].values)
+    print_(f"  variance: {', '.join(parts)}")
+    order = np.argsort(-one["reduction"].values, kind="stable")
+    table = Table(
+        title=f"What would be worth learning of the population ({data.attrs['draws']} draws)", title_justify="left"
+    )
+    for heading in ("unknown", "variance of the truth it explains", f"EVPPI [{one['unit'].values}]"):
+        table.add_column(heading)
+    for i in order:
+        row = one.isel(unknown=i)
+        table.add_row(
+            str(row["unknown"].values),
+            f"{100 * float(row['reduction']):.0f} ± {100 * float(row['reduction_se']):.0f} %",
+            f"{number(float(row['evppi']))} ± {number(float(row['evppi_se']))}",
+        )
+    print_(table)
+
+
+def answer(folder: Path, of: Of, asked: Mapping[str, str]) -> None:
+    """What the surrogate says, marked as such."""
+    data = whatif.stored(folder, of)
+    said = whatif.answer(data, asked)
+    table = Table(title=f"Surrogate: {data.attrs['said']}", title_justify="left")
+    for heading in ("output", "value", "± (leave-one-out)", "unit", "Q2"):
+        table.add_column(heading)
+    for name, of_unit, value, rmse, q2 in zip(said.names, said.units, said.values, said.rmse, said.q2, strict=True):
+        table.add_row(name, number(float(value)), number(float(rmse)), unit(of_unit), f"{float(q2):.2f}")
+    terminal.console.print(table)
+    terminal.console.print("The inputs that were not named are in their middle.")

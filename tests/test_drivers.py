@@ -1,0 +1,259 @@
+"""What drives a study: indices of a real run, their agreement, surrogates, the worth of knowing."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from analysis import drivers, ranks, whatif
+from analysis.decomposition import decomposition
+from analysis.drivers import drive
+from analysis.experiments import ask
+from analysis.sensitivity import load
+from analysis.truth import pool
+from analysis.worth import worth
+from cluster.local import local
+from solvers.solve import solver
+from trials import schema, store
+from trials.entrants import entrants
+from trials.run import cohort
+from trials.study import Study, read
+
+BLOCKS, PATIENTS = 256, 1024
+CONTRAST = "genotype - fixed"
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
+    """The small run with Sobol's indices and a sparse chaos of its patients."""
+    folder = tmp_path_factory.mktemp("driven") / "run"
+    shutil.copytree(small_run, folder)
+    study = read(folder / store.STUDY)
+    drive(study, folder, load("sobol"), "patients", BLOCKS, map=local(2))
+    drive(study, folder, load("chaos-sparse"), "patients", PATIENTS, map=local(2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(driven: Path) -> Study:
+    return read(driven / store.STUDY)
+
+
+def kept(folder: Path, method: str) -> xr.Dataset:
+    data = drivers.stored(folder, f"sensitivity/patients/{method}")
+    assert data is not None
+    return data
+
+
+@pytest.mark.parametrize("who", ["fixed", "genotype", CONTRAST])
+def test_sobol_and_chaos_agree_within_their_stated_errors(driven, who):
+    sobol, chaos = (kept(driven, name).sel(output=f"primary: {who}") for name in ("sobol", "chaos-sparse"))
+    names = [str(name) for name in chaos["input"].values]
+    assert {"cyp2c9", "vkorc1", "ec50", "clearance"} <= set(names)
+    surrogate = whatif.stored(driven, "patients")
+    unexplained = 1.0 - float(surrogate["q2"].sel(output=f"primary: {who}"))
+    assert 0.0 < unexplained < 0.6
+    # An expansion's interval is of its coefficients; a term that was chosen by chance takes 1 / rows of the rest.
+    chosen = unexplained * surrogate.sizes["term"] / PATIENTS
+    differ = []
+    for name in names:
+        one, other = (data.sel(measure="S1", input=name) for data in (sobol, chaos))
+        error = np.hypot(*(float(data["upper"] - data["lower"]) / 2 for data in (one, other)))
+        differ.append(abs(float(one["value"] - other["value"])) / (error + chosen))
+        # What the expansion does not explain may belong to any total index.
+        total, of_chaos = (data.sel(measure="ST", input=name) for data in (sobol, chaos))
+        assert float(total["upper"]) + chosen > float(of_chaos["lower"])
+        assert float(total["lower"]) < float(of_chaos["upper"]) + unexplained
+    # Ten 95 % intervals: one in twenty may miss, none by far.
+    assert np.sum(np.array(differ) > 1.0) <= 1
+    assert max(differ) < 2.0
+    leading = sobol.sel(measure="ST")["value"]
+    assert float(leading.sel(input="ec50")) > 0.3 > float(leading.sel(input="central_volume"))
+
+
+def test_few_points_are_said_not_to_suffice_and_the_effect_has_indices_of_its_own(driven, study):
+    few = drive(study, driven, load("sobol"), "patients", 16, map=map)
+    for who in ("fixed", CONTRAST):
+        verdict = str(few["verdict"].sel(output=f"primary: {who}").values)
+        assert not bool(few["converged"].sel(output=f"primary: {who}"))
+        assert verdict.startswith("not converged") and "use --size" in verdict
+    drive(study, driven, load("sobol"), "patients", BLOCKS, map=map)  # as it was, from the lives that are there
+
+
+def test_fewer_rows_are_read_from_those_that_are_there(driven, study):
+    lived = []
+    drive(study, driven, load("sobol"), "patients", 16, map=map, progress=lambda record, *_: lived.append(record))
+    assert [record for record in lived if record is not None] == []
+    whole = drive(study, driven, load("sobol"), "patients", BLOCKS, map=map)
+    assert whole.attrs["rows"] == 24 * BLOCKS
+    assert [int(size) for size in whole["size"].values][-1] == BLOCKS
+
+
+def test_genotype_drives_the_fixed_start_and_not_the_guided_one(driven):
+    sobol = kept(driven, "sobol")["value"].sel(measure="ST", input="vkorc1")
+    # The guided dose depends on the genotype so that the outcome does not.
+    assert float(sobol.sel(output="primary: fixed")) > 0.2
+    assert float(sobol.sel(output="primary: genotype")) < 0.02
+
+
+def test_indices_over_time_begin_where_nobody_differs(driven):
+    over = kept(driven, "sobol")["time_value"]
+    inr = over.sel(trace="inr: fixed", time_measure="ST")
+    assert np.isnan(inr.isel(time=0)).all()  # every INR starts at its base
+    assert np.isfinite(inr.isel(time=-1)).all()
+    assert float(inr.sel(input="transit_time2").isel(time=-1)) < float(inr.sel(input="ec50").isel(time=-1))
+
+
+def test_second_order_indices_are_there_and_symmetric(driven):
+    second = kept(driven, "sobol")["second_value"].sel(output="primary: fixed").values
+    np.testing.assert_allclose(second, second.T)
+    assert np.isnan(np.diag(second)).all() and np.isfinite(second[0, 1])
+
+
+def test_a_surrogate_answers_what_if_near_what_is_simulated(driven, study):
+    data = whatif.stored(driven, "patients")
+    assert "not simulated" in data.attrs["said"]
+    asked = {"cyp2c9": "*1*3", "age": "70"}
+    said = whatif.answer(data, asked)
+    place = said.names.index("primary: fixed")
+    assert 0.4 < said.q2[place] < 1.0
+    eligible = entrants(study)
+    names = [one.name for one in eligible.inputs]
+    point = np.full((1, len(names)), 0.5)
+    shares = eligible.inputs[names.index("cyp2c9")].shares
+    point[0, names.index("cyp2c9")] = sum(shares[:2]) + shares[2] / 2
+    values = study.population.patients(eligible.points(point, len(study.population.inputs)))
+    lucks = np.arange(200)
+    many = {name: np.repeat(value, len(lucks)) for name, value in values.items()} | {"age": np.full(len(lucks), 70.0)}
+    lived = solver(study.twin, study.arms[0].policy, study.plan, study.seed)(lucks, many)
+    simulated = lived.folds[str(study.endpoints[0].fold)].mean()
+    assert abs(said.values[place] - simulated) < 2 * said.rmse[place]
+
+
+def test_a_surrogate_refuses_what_it_does_not_know(driven, tmp_path):
+    data = whatif.stored(driven, "patients")
+    with pytest.raises(ValueError, match="there is no such input; write one of: sex, age"):
+        whatif.answer(data, {"mass": "3"})
+    with pytest.raises(ValueError, match="the surrogate knows 50 to 80"):
+        whatif.answer(data, {"age": "20"})
+    with pytest.raises(ValueError, match=r"no such level; write one of: \*1\*1"):
+        whatif.answer(data, {"cyp2c9": "*9*9"})
+    with pytest.raises(ValueError, match="no number"):
+        whatif.answer(data, {"age": "old"})
+    with pytest.raises(ValueError, match="make one with: trialtwin sensitivity"):
+        whatif.stored(tmp_path, "patients")
+
+
+def test_the_cohort_is_regressed_free_of_charge(driven, study):
+    data = drivers.regress(study, driven)
+    inputs = [str(name) for name in data["input"].values]
+    assert "ec50" in inputs and "weight" not in inputs
+    by = data.sel(output="primary: genotype", measure="prcc")["value"]
+    # A slow chain of clotting factors makes for late control.
+    assert float(by.sel(input="transit_time2")) < -0.2
+    assert drivers.stored(driven, f"sensitivity/patients/{ranks.NAME}") is not None
+    bars = data.sel(output="primary: fixed")
+    slow = bars["bar_mean"].values[bars["bar_input"].values == "transit_time2"]
+    assert slow[0] > slow[1]
+
+
+def test_failed_lives_are_counted_and_named(tmp_path, small_text):
+    path = tmp_path / "study.yaml"
+    # Some clearances lie beyond the twin's bounds: those lives fail.
+    wide = small_text.replace("  sampling: sobol\n", "  sampling: sobol\n  parameters: {clearance: {cv: 300 %}}\n")
+    short = wide.replace("28, 56, 84 days", "28 days").replace("until: 84 days", "until: 28 days")
+    path.write_text(short, encoding="utf-8")
+    study = read(path)
+    data = drive(study, tmp_path / "run", load("sobol"), "patients", 64)
+    failed = sum(
+        count for arm in json.loads(data.attrs["statuses"]).values() for name, count in arm.items() if name != "ok"
+    )
+    assert failed > 0
+    assert data.attrs["dropped"] > 0 and data.attrs["dropped"] % 24 == 0  # whole blocks
+    assert data.attrs["used"] + data.attrs["dropped"] == data.attrs["rows"]
+    assert "blocks with a failed life are left out" in data.attrs["handled"]
+    assert np.isfinite(data["value"].sel(output="primary: fixed")).all()
+
+
+def test_groups_are_varied_together(study):
+    groups = {"pharmacokinetics": ["clearance", "central_volume", "peripheral_volume"]}
+    asked = ask(study, load("sobol"), "patients", 8, groups)
+    assert "pharmacokinetics" in asked.problem.inputs and "clearance" not in asked.problem.inputs
+    alone = ask(study, load("sobol"), "patients", 8)
+    assert len(asked.experiment.points) == len(alone.experiment.points) - 8 * 2 * 2
+    assert asked.experiment.name != alone.experiment.name
+    with pytest.raises(ValueError, match="no input 'mass'; write some of: sex, age"):
+        ask(study, load("sobol"), "patients", 8, {"a": ["mass"]})
+    with pytest.raises(ValueError, match="is in two groups"):
+        ask(study, load("sobol"), "patients", 8, {"a": ["sex", "age"], "b": ["age"]})
+
+
+def test_inputs_without_a_scale_are_left_to_chance_where_they_must(study):
+    asked = ask(study, load("morris"), "population", 4)
+    assert asked.chance == ("people",)
+    assert "people" not in asked.problem.inputs
+    people = asked.experiment.points[:, 0]
+    rows = len(asked.problem.inputs) + 1
+    assert len(np.unique(people)) == 4 and (people.reshape(4, rows) == people.reshape(4, rows)[:, :1]).all()
+    assert "people" in ask(study, load("sobol"), "population", 4).problem.inputs
+
+
+def test_the_variance_of_an_estimate_is_split_without_a_rest(driven, study):
+    _, lives = cohort(driven)
+    reported = store.open_group(driven, schema.TRIALS)["value"].sel(endpoint="primary").values
+    parts = decomposition(study, lives, pool(lives), reported, "primary", 0.01)
+    assert parts.variance[:2].sum() == pytest.approx(reported.var(ddof=1), rel=1e-9)
+    assert parts.variance[2] == pytest.approx(0.01**2)
+    assert parts.share.sum() == pytest.approx(1.0)
+    assert parts.share[0] > parts.share[1] > 0  # who is enrolled matters more than how he is measured
+
+
+def test_what_is_worth_learning_is_told_from_populations_that_were_lived(driven, study):
+    with pytest.raises(ValueError, match="4 draws are too few"):
+        worth(driven)
+    drive(study, driven, load("chaos"), "population", 128, patients=16, map=local(2))
+    data = worth(driven, worthwhile=0.08)
+    assert data.attrs["draws"] == 128 and data.attrs["worthwhile"] == 0.08
+    one = data.sel(output=f"primary: {CONTRAST}")
+    assert set(one["unknown"].values) >= {"ec50", "cyp2c9", "clearance"}
+    assert (one["evppi"] >= 0).all() and (one["evppi"] <= one["evpi"] + 3 * one["evpi_se"]).all()
+    assert ((one["reduction"] >= 0) & (one["reduction"] < 1)).all()
+    np.testing.assert_allclose(data["share"].sum("part"), 1.0)
+    assert set(data["part"].values) == {"patients", "measurement", "ignorance"}
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess:
+    place = Path(sys.executable).with_name("trialtwin")
+    return subprocess.run([place, *map_text(arguments)], capture_output=True, text=True, check=False)
+
+
+def map_text(arguments: tuple[object, ...]) -> list[str]:
+    return [str(each) for each in arguments]
+
+
+def test_the_command_asks_the_surrogate_and_runs_nothing(driven):
+    done = command("sensitivity", driven, "--what-if", "age=70", "--what-if", "cyp2c9=*1*3")
+    assert done.returncode == 0, done.stderr
+    assert "not simulated" in done.stdout and "primary: genotype - fixed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--method", "sobole"), "method 'sobole' is unknown; write one of: regression"),
+        (("--of", "doctors"), "--of is 'doctors'; write patients or population"),
+        (("--size", "100"), "power of two"),
+        (("--what-if", "age"), "no NAME=VALUE"),
+        (("--group", "a=mass"), "no input 'mass'"),
+        (("--method", "regression", "--of", "population"), "leave --of population and --group out"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(driven, arguments, sentence):
+    done = command("sensitivity", driven, *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr and len(done.stderr.strip().splitlines()) == 1
