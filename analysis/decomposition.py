@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from analysis.endpoints import true
+from analysis.operating import Figure
 from trials import schema
 from trials.conduct import conduct
 from trials.study import Study
@@ -18,8 +19,8 @@ PARTS = ("patients", "measurement", "ignorance")
 class Decomposition(NamedTuple):
     """Variance of one trial's estimate by PARTS, each with its standard error, (part,).
 
-    patients: who was enrolled and to which arm; measurement: errors, visits and loss to follow-up; ignorance: of the
-    population, its error NaN where that spread has none.
+    patients: who was enrolled and to which arm; measurement: errors, visits and loss to follow-up, below 0 where they
+    offset who was enrolled; ignorance: of the population, NaN where it is not known.
     """
 
     variance: np.ndarray
@@ -33,7 +34,7 @@ class Decomposition(NamedTuple):
 
 
 def decomposition(
-    study: Study, cohort: xr.Dataset, pool: np.ndarray, reported: np.ndarray, name: str, ignorance: float
+    study: Study, cohort: xr.Dataset, pool: np.ndarray, reported: np.ndarray, name: str, ignorance: Figure
 ) -> Decomposition:
     """Splits the variance of the estimates of one endpoint.
 
@@ -51,8 +52,8 @@ def decomposition(
     resampled = rng.integers(len(reported), size=(RESAMPLES, len(reported)))
     spread = np.stack([_split(exact[rows], reported[rows]) for rows in resampled]).std(axis=0, ddof=1)
     return Decomposition(
-        np.append(_split(exact, reported), ignorance**2),
-        np.append(spread, np.nan),
+        np.append(_split(exact, reported), ignorance.value**2),
+        np.append(spread, 2.0 * ignorance.value * ignorance.mcse),
     )
 
 
@@ -76,10 +77,12 @@ def _exact(study: Study, values: np.ndarray, pool: np.ndarray, replicates: int) 
 
 
 def effects(study: Study, lives: xr.Dataset, pool: np.ndarray, name: str, rows: int) -> np.ndarray:
-    """Mean individual effect of each draw of the population, (row,). lives: whole draws one after another."""
+    """Individual effects in each draw of the population, (row, patient), NaN outside the pool.
+
+    lives: whole draws one after another.
+    """
     endpoint = next(each for each in study.endpoints if each.name == name)
     values = true(endpoint, lives, {each.name: each for each in study.endpoints})
     arms = list(lives[schema.ARM].values)
     first, second = (arms.index(arm) for arm in study.contrast)
-    individual = np.where(pool, values[first] - values[second], np.nan).reshape(rows, -1)
-    return np.nanmean(individual, axis=1)
+    return np.where(pool, values[first] - values[second], np.nan).reshape(rows, -1)

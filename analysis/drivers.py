@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analysis import experiments, outputs, ranks, slopes, whatif
+from analysis import experiments, kept, outputs, ranks, slopes, whatif
 from analysis.experiments import PATIENTS, Asked
 from analysis.outputs import Outputs, Traces
 from analysis.sensitivity.indices import Indices
@@ -48,9 +48,11 @@ def drive(
     runs.run(study, folder, map=map, chunk=chunk, progress=progress, experiment=asked.experiment)
     group = f"{schema.SENSITIVITY}/{of}/{method.name}" + ("-grouped" if groups else "")
     made_from = _fingerprint(folder, study, asked, method, size)
-    kept = stored(folder, group)
-    if kept is not None and kept.attrs.get("made_from") == made_from:
-        return kept
+    before, surrogate_of = kept.read(folder, group), f"{schema.SURROGATES}/{of}"
+    answering = kept.read(folder, surrogate_of) if method.fit is not None else None
+    needed = [before] if method.fit is None else [before, answering]
+    if before is not None and all(data is not None and data.attrs.get("made_from") == made_from for data in needed):
+        return before
     experiment, lives = _lived(folder, asked)
     _check_blocks(folder, experiment.group)
     scalars = outputs.endpoints(study, experiment, lives)
@@ -74,19 +76,17 @@ def drive(
         "patients": experiment.patients,
         "used": indices.used,
         "dropped": indices.dropped,
-        "handled": indices.handled,
+        "handled": "; ".join([indices.handled, *asked.remarks]),
         "statuses": json.dumps(_statuses(study, lives)),
         "chance": list(asked.chance),
         "idle": list(asked.idle),
         "experiment": experiment.group,
         "made_from": made_from,
     }
-    written = {group: data}
+    kept.write(folder, {group: data})
     surrogate = whatif.made(study, asked, method, points, scalars)
     if surrogate is not None:
-        written[f"{schema.SURROGATES}/{of}"] = surrogate
-    with store.writer(folder):
-        store.write_groups(folder, written)
+        kept.write(folder, {surrogate_of: surrogate.assign_attrs(made_from=made_from)})
     return data
 
 
@@ -102,10 +102,10 @@ def _longer(folder: Path, experiment: Experiment) -> Experiment:
     """The experiment as it is stored, where that has the same points and more of them."""
     if experiment.group not in stored_experiments(folder):
         return experiment
-    kept = read_experiment(folder, experiment.group)
+    there = read_experiment(folder, experiment.group)
     rows = len(experiment.points)
-    same = kept.identity == experiment.identity and np.array_equal(kept.points[:rows], experiment.points)
-    return kept if same and len(kept.points) > rows else experiment
+    same = there.identity == experiment.identity and np.array_equal(there.points[:rows], experiment.points)
+    return there if same and len(there.points) > rows else experiment
 
 
 def regress(study: Study, folder: Path) -> xr.Dataset:
@@ -124,22 +124,8 @@ def differentiate(study: Study, folder: Path, name: str, size: int | None) -> xr
 
 
 def _written(folder: Path, group: str, data: xr.Dataset) -> xr.Dataset:
-    with store.writer(folder):
-        store.write_groups(folder, {group: data})
+    kept.write(folder, {group: data})
     return data
-
-
-def stored(folder: Path, group: str) -> xr.Dataset | None:
-    """Indices that are kept with a run, None where there are none."""
-    if not (folder / store.COHORT / group / "zarr.json").exists():
-        return None
-    return store.open_group(folder, group).load()
-
-
-def names(folder: Path) -> list[str]:
-    """Groups of the indices that are kept with a run, sorted."""
-    found = (folder / store.COHORT / schema.SENSITIVITY).glob("*/*/measure/zarr.json")
-    return sorted(f"{schema.SENSITIVITY}/{path.parts[-4]}/{path.parts[-3]}" for path in found)
 
 
 def _columns(asked: Asked, points: np.ndarray, luck: np.ndarray) -> np.ndarray:

@@ -1,13 +1,18 @@
 """Sensitivity analysis as an experiment on a study: which inputs are varied, and at which points its patients live."""
 
+import functools
 import hashlib
 import importlib.metadata
+import inspect
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from analysis.sensitivity import designs, quadrature
+from analysis.sensitivity import problem as problems
 from analysis.sensitivity.designs import design
 from analysis.sensitivity.method import Method
 from analysis.sensitivity.problem import Column, Problem
@@ -25,7 +30,7 @@ class Asked(NamedTuple):
     """What an analysis asks.
 
     titles, columns: of inputs and of their columns, in words. rows: of the experiment that it reads, the first ones.
-    chance: inputs that are left to chance; idle: those that nothing reads.
+    chance: inputs that are left to chance; idle: those that the twin does not read. remarks: what else is to be told.
     """
 
     problem: Problem
@@ -35,6 +40,16 @@ class Asked(NamedTuple):
     rows: int
     chance: tuple[str, ...]
     idle: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+# How those inputs go that a design leaves to chance.
+THROWN = {
+    "sample": "drawn anew for every row",
+    "trajectories": "drawn once a trajectory",
+    "curves": "drawn once a curve",
+    "quadrature": "the same for all rows",
+}
 
 
 def ask(
@@ -55,6 +70,7 @@ def ask(
     # Only blocks of two points compare without a scale; elsewhere such inputs are part of a patient's luck.
     chance = tuple(one.name for one in named if one.law == "chance" and method.design != "saltelli")
     varied = [one for one in named if one.name not in chance]
+    _check_chance(method, named, chance)
     if of == "patients" and method.design == "saltelli":
         varied.append(LUCK)
     problem = Problem(tuple(Column(one.name, one.group, one.law, one.shares) for one in varied))
@@ -71,7 +87,8 @@ def ask(
         "seed": study.seed,
         "patients": each,
         "size": None if method.design in NESTED else size,
-        "by": {name: importlib.metadata.version(name) for name in ("salib", "scipy", "chaospy")},
+        "by": {name: importlib.metadata.version(name) for name in ("salib", "scipy", "numpy", "chaospy")},
+        "sources": _sources(),
     }
     text = json.dumps(identity, sort_keys=True)
     name = f"{of}-{method.design}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -84,9 +101,38 @@ def ask(
         each,
         text,
     )
-    left = () if of == "population" or varied[-1] is LUCK else (LUCK.name,)
+    if of == "patients" and method.design != "saltelli":
+        chance = (*chance, LUCK.name)
+    remarks = [f"{', '.join(chance)}: {THROWN[method.design]}"] if chance else []
+    if of == "population":
+        remarks.append(
+            f"every population has the same first {patients} candidates, whose own sample is part of its mean"
+        )
     columns = {one.name: _words(study, one) for one in varied}
-    return Asked(problem, _titles(study, named), columns, lived, len(points), (*chance, *left), idle)
+    return Asked(problem, _titles(study, varied), columns, lived, len(points), chance, idle, tuple(remarks))
+
+
+def _check_chance(method: Method, named: Sequence[Input], chance: Sequence[str]) -> None:
+    """Raises ValueError where an input without a scale stands in the way of a method."""
+    for one in named:
+        fellows = [other.name for other in named if other.group == one.group and other.name != one.name]
+        if one.name in chance and fellows:
+            raise ValueError(
+                f"group '{one.group}' holds '{one.name}', which has no scale, and {method.name} leaves it to chance; "
+                "take it out of the group, or use --method sobol"
+            )
+        if one.name in chance and method.design in ("quadrature", "curves"):
+            raise ValueError(
+                f"{method.name} would look at few values of '{one.name}', which has no scale; "
+                "use --method sobol or morris"
+            )
+
+
+@functools.cache
+def _sources() -> str:
+    """Hash of the sources that the points hang on."""
+    paths = [Path(inspect.getfile(module)) for module in (designs, problems, quadrature)] + [Path(__file__)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _inputs(study: Study, of: Of) -> tuple[list[Input], tuple[str, ...]]:
@@ -98,6 +144,8 @@ def _inputs(study: Study, of: Of) -> tuple[list[Input], tuple[str, ...]]:
 
 def _grouped(inputs: Sequence[Input], groups: Mapping[str, Sequence[str]]) -> list[Input]:
     known = list(dict.fromkeys(one.group for one in inputs))
+    if LUCK.name in groups:
+        raise ValueError(f"group '{LUCK.name}' has the name of an input; give it another")
     owner: dict[str, str] = {}
     for name, members in groups.items():
         if name in known and list(members) != [name]:

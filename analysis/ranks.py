@@ -20,12 +20,18 @@ def ranks(study: Study, folder: Path) -> xr.Dataset:
     """Rank regression of every endpoint, by arm and for the contrast, on what the twin reads of its patients.
 
     Inputs are the patients' own covariates and parameters, as correlated as they are. Measures srrc and prcc (output,
-    measure, input); bars of the tornado (output, bar). Raises ValueError for an unfinished run, or too few patients.
+    measure, input); bars of the tornado (output, bar). Raises ValueError for an unfinished run, too few patients, or
+    where no endpoint differs between them.
     """
     _, cohort = runs.cohort(folder)
     inside = truth.pool(cohort)
     inputs, levels = _inputs(study, cohort, inside)
     columns = _outputs(study, cohort, inside)
+    if not columns:
+        raise ValueError(
+            f"no endpoint differs between the {int(inside.sum())} patients of the run, so nothing drives it; "
+            "give the study more patients, or another endpoint"
+        )
     variables = {variable.name: variable for variable in study.population.variables}
     fits = [rank_regression(inputs, values, levels) for _, _, values in columns]
     bars = [tornado(inputs, values, levels) for _, _, values in columns]
@@ -63,8 +69,8 @@ def ranks(study: Study, folder: Path) -> xr.Dataset:
         size=int(inside.sum()),
         rows=int(inside.sum()),
         lives=int(inside.sum()) * len(study.arms),
-        used=fits[0].used,
-        dropped=fits[0].dropped,
+        used=min(fit.used for fit in fits),
+        dropped=max(fit.dropped for fit in fits),
         handled="patients without a sound life under every arm are left out",
     )
 

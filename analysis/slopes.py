@@ -24,7 +24,8 @@ DERIVATIVES = "derivatives"
 
 TOLERANCE = 0.05  # half-width of a 95 % interval
 
-JUMPS = "a derivative sees no jump: what a rule decides by comparing is taken as decided"
+HANDLED = "lives that are not sound under every arm are left out"
+JUMPS = "a derivative sees no jump, so what a rule decides by comparing is not in it"
 
 
 class Slope(NamedTuple):
@@ -41,15 +42,20 @@ def elasticities(study: Study, progress: Callable[[int, int], None] | None = Non
 
         elasticity = (x / Y) dY/dx        per 1 % = 0.01 x dY/dx, in the unit of Y
 
-    The middle patient has the middle of every input among the eligible. Endpoints that are shares of time are outputs;
+    The middle patient has the middle of every input among the eligible; inputs without a scale, such as the row of a
+    file, are drawn for each life, as luck is. Endpoints that are shares of time are outputs;
     those that ask whether or when have no derivative. Over time: per 1 %, of every outcome.
     """
     numbers = _numbers(study)
     eligible = entrants(study)
-    point = eligible.points(np.full((1, len(eligible.inputs)), 0.5), len(study.population.inputs))
-    values = {name: np.repeat(value, LUCKS) for name, value in study.population.patients(point).items()}
-    solved = _solved(study, np.arange(LUCKS), values, numbers, progress)
-    at = np.array([float(values[name][0]) for name in numbers])
+    rng = np.random.default_rng([study.seed, 10])
+    point = np.full((LUCKS, len(eligible.inputs)), 0.5)
+    for i, entering in enumerate(eligible.inputs):
+        if entering.law == "chance":
+            point[:, i] = rng.random(LUCKS)
+    values = study.population.patients(eligible.points(point, len(study.population.inputs)))
+    solved, sound = _solved(study, np.arange(LUCKS), values, numbers, progress)
+    at = np.stack([values[name][sound] for name in numbers], axis=1)
     endpoints = _endpoints(study, solved)
     shape = (len(endpoints), 2, len(numbers))
     value, error = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -59,11 +65,11 @@ def elasticities(study: Study, progress: Callable[[int, int], None] | None = Non
         value[i, 1], error[i, 1] = 0.01 * per.mean(0), 0.01 * _error(per)
         if mean != 0.0:
             value[i, 0], error[i, 0] = per.mean(0) / mean, _error(per / mean)
-    data = _dataset(endpoints, ("elasticity", "per 1 %"), numbers, value, error, f"{JUMPS}")
+    data = _dataset(endpoints, ("elasticity", "per 1 %"), numbers, value, error, LUCKS)
     over = _over_time(study, solved)
-    times = np.stack([0.01 * (at * one.by).mean(0).T for one in over])[:, None]
+    times = np.stack([0.01 * (at[:, None, :] * one.by).mean(0).T for one in over])[:, None]
     data = data.assign({"time_value": (TRACE, times)}).assign_coords(_traces(study, over, "per 1 %"))
-    data = data.assign_coords({"title": ("input", _titles(study, numbers)), "at": ("input", at)})
+    data = data.assign_coords({"title": ("input", _titles(study, numbers)), "at": ("input", at.mean(0))})
     return data.assign_attrs(
         title="Elasticities of the middle patient, by forward mode",
         source="Varma, Morbidelli & Wu 1999, Parametric Sensitivity in Chemical Systems, chapter 2",
@@ -86,7 +92,7 @@ def derivatives(study: Study, size: int, progress: Callable[[int, int], None] | 
     eligible = entrants(study)
     scores = ndtri(np.clip(np.random.default_rng([study.seed, 8]).random((size, len(eligible.inputs))), 1e-6, 1 - 1e-6))
     values = _valued(study, eligible, scores)
-    solved = _solved(study, np.arange(size), values, numbers, progress)
+    solved, sound = _solved(study, np.arange(size), values, numbers, progress)
     smooth = [i for i, one in enumerate(eligible.inputs) if one.law == "normal"]
     chain = np.zeros((size, len(numbers), len(eligible.inputs)))
     for j in smooth:
@@ -95,6 +101,7 @@ def derivatives(study: Study, size: int, progress: Callable[[int, int], None] | 
         up, down = _valued(study, eligible, scores + moved), _valued(study, eligible, scores - moved)
         for i, name in enumerate(numbers):
             chain[:, i, j] = (up[name] - down[name]) / (2.0 * STEP)
+    chain = chain[sound]
     endpoints = _endpoints(study, solved)
     shape = (len(endpoints), 1, len(eligible.inputs))
     value, error = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -104,7 +111,7 @@ def derivatives(study: Study, size: int, progress: Callable[[int, int], None] | 
             squared = np.einsum("pi,pij->pj", one.by, chain) ** 2 / variance
             value[i, 0, smooth], error[i, 0, smooth] = squared.mean(0)[smooth], _error(squared)[smooth]
     names = tuple(one.name for one in eligible.inputs)
-    data = _dataset(endpoints, ("ST at most",), names, value, error, JUMPS)
+    data = _dataset(endpoints, ("ST at most",), names, value, error, size)
     over = _over_time(study, solved)
     times = np.full((len(over), 1, len(names), len(study.record_days)), np.nan)
     for i, one in enumerate(over):
@@ -115,7 +122,7 @@ def derivatives(study: Study, size: int, progress: Callable[[int, int], None] | 
     data = data.assign({"time_value": (TRACE, times)}).assign_coords(_traces(study, over, "ST at most"))
     none = [one.name for one in eligible.inputs if one.law != "normal"]
     return data.assign_coords({"title": ("input", [one.title for one in eligible.inputs])}).assign_attrs(
-        title="Derivative-based bounds of the total indices",
+        title="Derivative-based bounds of the total indices of smooth outputs",
         source="Sobol & Kucherenko 2009, Math Comput Simul 79:3009; Lamboni et al. 2013, Math Comput Simul 87:45",
         leading="ST at most",
         of="patients",
@@ -139,8 +146,8 @@ def _solved(
     values: dict[str, np.ndarray],
     numbers: tuple[str, ...],
     progress: Callable[[int, int], None] | None,
-) -> dict[str, Slopes]:
-    """Lives with their derivatives by arm, those that are sound under every arm."""
+) -> tuple[dict[str, Slopes], np.ndarray]:
+    """Lives with their derivatives by arm, and which were sound under every arm, (life,); the others are left out."""
     found = {}
     for i, arm in enumerate(study.arms):
         found[arm.name] = slopes(study.twin, arm.policy, study.plan, study.seed, numbers)(lucks, values)
@@ -153,10 +160,11 @@ def _solved(
     def kept(part: Any) -> Any:
         return {name: kept(each) if isinstance(each, dict) else each[sound] for name, each in part.items()}
 
-    return {
+    whole = {
         arm: Slopes(each.lives._replace(**kept(each.lives._asdict())), kept(each.recorded), kept(each.folds))
         for arm, each in found.items()
     }
+    return whole, sound
 
 
 def _endpoints(study: Study, solved: dict[str, Slopes]) -> list[Slope]:
@@ -213,7 +221,7 @@ def _dataset(
     inputs: tuple[str, ...],
     value: np.ndarray,
     error: np.ndarray,
-    handled: str,
+    rows: int,
 ) -> xr.Dataset:
     shape = ("output", "measure", "input")
     used = len(endpoints[0].values)
@@ -232,15 +240,15 @@ def _dataset(
             "input": list(inputs),
             "unit": ("output", [one.unit for one in endpoints]),
         },
-        attrs={"used": used, "dropped": 0, "handled": handled},
+        attrs={"rows": rows, "used": used, "dropped": rows - used, "handled": HANDLED},
     )
 
 
 def _verdict(measure: str, within: float) -> str:
     said = f"{measure} within ±{within:.2g} by the number of lives"
     if within <= TOLERANCE:
-        return f"converged: {said}"
-    return f"not converged: {said} (wanted ±{TOLERANCE}); trust an index without derivatives, such as sobol"
+        return f"converged: {said}; {JUMPS}"
+    return f"not converged: {said} (wanted ±{TOLERANCE}); {JUMPS}; use an index without derivatives, such as sobol"
 
 
 def _titles(study: Study, numbers: tuple[str, ...]) -> list[str]:

@@ -9,11 +9,14 @@ import numpy as np
 import xarray as xr
 from scipy.special import ndtri
 
+from analysis import kept
 from analysis.experiments import Asked
 from analysis.outputs import Outputs
+from analysis.sensitivity import expansion
+from analysis.sensitivity.indices import constant
 from analysis.sensitivity.method import Method
 from analysis.sensitivity.surrogate import Surrogate
-from trials import schema, store
+from trials import schema
 from trials.entrants import entrants
 from trials.experiment import Of
 from trials.study import Study
@@ -36,18 +39,18 @@ def made(study: Study, asked: Asked, method: Method, points: np.ndarray, scalars
     """The surrogate of all outputs that differ between rows, as it is stored; None where there is none to make."""
     if method.fit is None:
         return None
-    differ = np.nanstd(scalars.values, axis=0) > 0
-    if not differ.any():
+    fitting = [i for i in range(len(scalars.names)) if _fits(asked, method, points, scalars.values[:, i])]
+    if not fitting:
         return None
-    data = method.fit(asked.problem, points, scalars.values[:, differ]).to_dataset()
+    data = method.fit(asked.problem, points, scalars.values[:, fitting]).to_dataset()
     quantile = (np.arange(GRID) + 0.5) / GRID
     physical, units, levels = _physical(study, asked, quantile)
     columns = [column.name for column in asked.problem.columns]
     of = asked.experiment.of
     data = data.assign_coords(
         {
-            "output": [name for name, keep in zip(scalars.names, differ, strict=True) if keep],
-            "unit": ("output", [unit for unit, keep in zip(scalars.units, differ, strict=True) if keep]),
+            "output": [scalars.names[i] for i in fitting],
+            "unit": ("output", [scalars.units[i] for i in fitting]),
             "input": ("column", [column.group for column in asked.problem.columns]),
             "column_unit": ("column", units),
             "title": ("column", [asked.columns.get(name, name) for name in columns]),
@@ -57,6 +60,18 @@ def made(study: Study, asked: Asked, method: Method, points: np.ndarray, scalars
     data["physical"] = (("column", "grid"), physical)
     said = f"polynomial chaos of {len(points):,} {of if of == 'patients' else 'populations'}; not simulated"
     return data.assign_attrs(method=method.name, of=of, levels=json.dumps(levels), said=said)
+
+
+def _fits(asked: Asked, method: Method, points: np.ndarray, values: np.ndarray) -> bool:
+    """Whether an output tells enough for a surrogate: it differs, and enough of its lives are sound."""
+    known = values[~np.isnan(values)]
+    if len(known) == 0 or constant(known) or method.fit is None:
+        return False
+    try:
+        expansion.candidates(asked.problem, len(known), False)
+    except ValueError:
+        return False
+    return True
 
 
 def _physical(study: Study, asked: Asked, quantile: np.ndarray) -> tuple[np.ndarray, list[str], dict[str, list[str]]]:
@@ -81,13 +96,13 @@ def _physical(study: Study, asked: Asked, quantile: np.ndarray) -> tuple[np.ndar
 
 def stored(folder: Path, of: Of) -> xr.Dataset:
     """The surrogate of a run. Raises ValueError where there is none."""
-    group = f"{schema.SURROGATES}/{of}"
-    if not (folder / store.COHORT / group / "zarr.json").exists():
+    data = kept.read(folder, f"{schema.SURROGATES}/{of}")
+    if data is None:
         raise ValueError(
-            f"{folder} has no surrogate of its {of}; "
+            f"{folder} has no surrogate of its {of}, or one of another version of the study; "
             f"make one with: trialtwin sensitivity {folder} --of {of} --method chaos-sparse"
         )
-    return store.open_group(folder, group).load()
+    return data
 
 
 def answer(data: xr.Dataset, asked: Mapping[str, str | float]) -> Answer:

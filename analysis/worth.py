@@ -1,5 +1,7 @@
 """Where the uncertainty of a trial's estimate comes from, and which unknown of the population is worth learning."""
 
+import contextlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -7,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from analysis import summary, truth
+from analysis import kept, truth
 from analysis.decomposition import PARTS, decomposition, effects
 from analysis.information import information
+from analysis.operating import Figure
+from analysis.uncertainty import ignorance
 from trials import experiment as experiments
 from trials import run as runs
 from trials import schema, store
@@ -28,29 +32,26 @@ class Draws(NamedTuple):
 def worth(folder: Path, worthwhile: float = 0.0) -> xr.Dataset:
     """Variance of one trial's estimate by part, and the worth of learning each unknown, for every endpoint.
 
-    share, variance (output, part); reduction: share of the variance of the true effect that knowing it would take away;
-    evppi: expected gain of the decision for the first arm where its effect exceeds `worthwhile` [unit of the endpoint],
-    for the second where not, per patient; both with standard errors (output, unknown). The draws are those of a
-    population experiment where the run has one, else of the study's own uncertainty.
-    Raises ValueError for a run that is not finished, or has no draws.
+    share, variance (output, part), NaN where it is not known; reduction: share of the variance of the true effect that
+    knowing it would take away; evppi: expected gain of the decision for the first arm where its effect exceeds
+    `worthwhile` [unit of the endpoint], for the second where not, per patient; both with standard errors (output,
+    unknown). The draws are those of a population experiment that is a sample of them where the run has one, else of the
+    study's own uncertainty.
+    Raises ValueError for a run that is not finished, or has too few draws.
     """
     study, cohort = runs.cohort(folder)
     draws = _draws(folder, study)
     inside, eligible = truth.pool(cohort), truth.pool(draws.lives)
-    rows = {(row.name, row.contrast): row for row in summary.read(folder)}
     trials = store.open_group(folder, schema.TRIALS)
     contrast = " - ".join(study.contrast)
     names = list(draws.unknowns)
     parts, evpi, by_unknown = [], [], []
     for endpoint in study.endpoints:
-        spread = rows.get(
-            (f"{endpoint.name}: spread of the truth over the population's own uncertainty (SD)", contrast)
-        )
-        ignorance = spread.value if spread is not None and spread.value is not None else 0.0
+        individual = effects(study, draws.lives, eligible, endpoint.name, draws.rows)
         reported = trials["value"].sel(endpoint=endpoint.name).values
-        split = decomposition(study, cohort, inside, reported, endpoint.name, ignorance)
+        split = decomposition(study, cohort, inside, reported, endpoint.name, _spread(individual))
         parts.append([split.share, split.variance, split.se])
-        benefit = effects(study, draws.lives, eligible, endpoint.name, draws.rows) - worthwhile
+        benefit = np.nanmean(individual, axis=1) - worthwhile
         known = information(benefit, draws.unknowns, study.seed)
         evpi.append(known.evpi)
         by_unknown.append([(*each.evppi, *each.reduction) for each in known.partials])
@@ -76,9 +77,16 @@ def worth(folder: Path, worthwhile: float = 0.0) -> xr.Dataset:
         },
         attrs={"draws": draws.rows, "from": draws.source, "worthwhile": worthwhile},
     )
-    with store.writer(folder):
-        store.write_groups(folder, {schema.INFORMATION: data})
+    kept.write(folder, {schema.INFORMATION: data})
     return data
+
+
+def _spread(individual: np.ndarray) -> Figure:
+    """SD of the true effect over draws, from individual effects (draw, patient); NaN where it cannot be told."""
+    try:
+        return ignorance(individual, 0.0).sd
+    except ValueError:  # no patient is eligible in every draw
+        return Figure(float("nan"), float("nan"))
 
 
 def _draws(folder: Path, study: Study) -> Draws:
@@ -86,12 +94,14 @@ def _draws(folder: Path, study: Study) -> Draws:
     found = []
     for group in experiments.stored(folder):
         experiment = experiments.read(folder, group)
-        if experiment.of == "population":
-            found.append((len(experiment.points), group))
-    if found:
-        _, experiment, lives = runs.lived(folder, max(found)[1])
-        known = [study.population.learned(point) for point in experiment.points]
-        return Draws(lives, len(known), _stacked(known), f"experiment {experiment.name}")
+        # Only points of a sample are draws of the population, each as likely as the others.
+        if experiment.of == "population" and json.loads(experiment.identity)["design"] == "sample":
+            found.append((experiment.lives, len(experiment.points), group))
+    for _, rows, group in sorted(found, reverse=True):
+        with contextlib.suppress(ValueError):  # unfinished, or of another version
+            _, experiment, lives = runs.lived(folder, group)
+            known = [study.population.learned(point) for point in experiment.points]
+            return Draws(lives, rows, _stacked(known), f"experiment {experiment.name}")
     uncertainty = study.recipe.uncertainty
     if uncertainty.draws < 2:
         raise ValueError(

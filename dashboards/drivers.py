@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from analysis import drivers
+from analysis import kept
 from dashboards.results import Results
 from dashboards.written import scale, unit
 from trials import schema, store
@@ -40,9 +40,9 @@ INPUTS = {
 
 def group(results: Results, name: str) -> xr.Dataset:
     """A kept group, read again when it was written again. Raises ValueError where it is not there."""
-    path = results.folder / store.COHORT / name / "zarr.json"
-    if not path.exists():
+    if not has(results, name):
         raise ValueError(f"{results.folder} has no '{name}'; make it with: trialtwin sensitivity {results.folder}")
+    path = results.folder / store.COHORT / name / "zarr.json"
     return _group(results.folder, name, path.stat().st_mtime_ns)
 
 
@@ -59,13 +59,14 @@ def version(results: Results, name: str) -> str:
 
 
 def has(results: Results, name: str) -> bool:
-    return (results.folder / store.COHORT / name / "zarr.json").exists()
+    """Whether a group is kept and is of the study as it is now."""
+    return kept.has(results.folder, name)
 
 
 def methods(results: Results, of: str) -> list[str]:
     """Names of the methods whose indices are kept for a set of inputs, but for the regression on stored patients."""
     opening = f"{schema.SENSITIVITY}/{of}/"
-    found = [name.removeprefix(opening) for name in drivers.names(results.folder) if name.startswith(opening)]
+    found = [name.removeprefix(opening) for name in kept.indices(results.folder) if name.startswith(opening)]
     return [name for name in found if name != FREE]
 
 

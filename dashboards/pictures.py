@@ -10,15 +10,18 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from dashboards.plots import effects, responses, study, trial
+from dashboards import drivers
+from dashboards.plots import effects, responses, sensitivity, study, trial
 from dashboards.plots.style import FONT, INK, safe
 from dashboards.results import Results, range_of, read
+from trials import schema
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # The page holds a figure of ours and asks nothing of anyone, so that what a sandbox keeps apart is not there.
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 WIDTH, SHARPNESS = 900, 1.5  # pixels, and pixels drawn for each
 TITLE = 44  # pixels that a title takes
+DRIVEN = "drivers"  # the picture that needs a sensitivity analysis
 
 DRAW = """async ([figure, width, scale]) => {
   const here = document.createElement('div');
@@ -37,7 +40,10 @@ class Picture(NamedTuple):
 
 
 def pictures(results: Results) -> Iterator[Picture]:
-    """A few figures that tell what a run is about, of its primary endpoint."""
+    """A few figures that tell what a run is about, of its primary endpoint.
+
+    What drives the effect is among them where the run has Sobol's indices of its patients.
+    """
     endpoint = results.study.endpoints[0]
     outcome = range_of(results.study, endpoint)[0]
     name = endpoint.name
@@ -47,6 +53,9 @@ def pictures(results: Results) -> Iterator[Picture]:
     yield Picture("estimates", "What trials would report", trial.estimates_of_trials(results, name))
     yield Picture("power", "How large a trial should be", trial.power_by_size(results, name))
     yield Picture("subgroups", "In whom it works", trial.forest(results, name))
+    effect = f"{name}: {results.contrast}"
+    if drivers.knows(results, f"{schema.SENSITIVITY}/patients/sobol", effect):
+        yield Picture(DRIVEN, "What drives the effect", sensitivity.indices(results, "patients", "sobol", effect))
 
 
 def write(folder: Path, out: Path) -> list[Path]:

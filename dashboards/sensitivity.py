@@ -1,5 +1,6 @@
 """What `trialtwin sensitivity` does and shows: experiments with progress, indices as tables, what-if answers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import xarray as xr
 from rich.table import Table
 
-from analysis import drivers, slopes, whatif
+from analysis import drivers, experiments, slopes, whatif
 from analysis.sensitivity import load, names
 from analysis.sensitivity.method import Method
 from analysis.summary import SUMMARY
@@ -26,7 +27,6 @@ SIZES: Mapping[Of, Mapping[str, int]] = {
     "patients": {"saltelli": 1024, "trajectories": 128, "curves": 641, "sample": 2048, "quadrature": 2},
     "population": {"saltelli": 32, "trajectories": 32, "curves": 641, "sample": 256, "quadrature": 1},
 }
-DRAWS = 20  # of the population, below which no regression on them is worth its name
 SHOWN = 12  # inputs of a table; the store has all
 
 
@@ -82,6 +82,9 @@ def analyse(
         if name in (FREE, *BY_DERIVATIVE) and (of == "population" or groups):
             raise ValueError(f"{name} is of single patients and inputs; leave --of population and --group out")
     for name in chosen:
+        if name not in (FREE, *BY_DERIVATIVE):  # whatever is refused is refused before anything is lived
+            experiments.ask(study, load(name), of, _size(load(name), of, size), groups, patients)
+    for name in chosen:
         if name == FREE:
             data = drivers.regress(study, folder)
         elif name in BY_DERIVATIVE:
@@ -90,10 +93,18 @@ def analyse(
         else:
             data = _lived(study, folder, load(name), of, size, groups, patients, workers)
         show(study, name, data)
-    if (folder / SUMMARY).exists() and (study.recipe.uncertainty.draws >= DRAWS or of == "population"):
-        with terminal.waiting("Splitting the uncertainty"):
-            told = worth(folder, worthwhile)
-        _information(study, told)
+    if (folder / SUMMARY).exists():
+        try:
+            with terminal.waiting("Splitting the uncertainty"):
+                told = worth(folder, worthwhile)
+        except ValueError as error:
+            terminal.console.print(f"\nWhat would be worth learning cannot be told: {error}", soft_wrap=True)
+        else:
+            _information(study, told)
+
+
+def _size(method: Method, of: Of, size: int | None) -> int:
+    return SIZES[of][method.design] if size is None else size
 
 
 def _lived(
@@ -112,7 +123,7 @@ def _lived(
             folder,
             method,
             of,
-            SIZES[of][method.design] if size is None else size,
+            _size(method, of, size),
             groups=groups,
             patients=patients,
             map=local(workers),
@@ -132,7 +143,13 @@ def show(study: Study, name: str, data: xr.Dataset) -> None:
             soft_wrap=True,
         )
     leading = data.attrs["leading"]
-    for output in (str(each) for each in data["output"].values if str(each).startswith("primary: ")):
+    if "statuses" in data.attrs:
+        for arm, counts in json.loads(data.attrs["statuses"]).items():
+            failed = ", ".join(f"{count:,} {how}" for how, count in counts.items() if how not in ("ok", "not eligible"))
+            if failed:
+                print_(f"{arm}: {failed}", soft_wrap=True)
+    names = [str(each) for each in data["output"].values]
+    for output in [each for each in names if each.startswith("primary: ")] or names:
         here = data.sel(output=output)
         order = np.argsort(-np.nan_to_num(np.abs(here["value"].sel(measure=leading).values), nan=-1.0), kind="stable")
         table = Table(title=output, title_justify="left")
@@ -149,7 +166,7 @@ def show(study: Study, name: str, data: xr.Dataset) -> None:
             table.add_row(str(one["input"].values), *cells, str(one["title"].values))
         print_(table)
         print_(f"  {here['verdict'].values}", soft_wrap=True)
-    for key, what in (("chance", "left to chance"), ("idle", "not read by the twin"), ("without", "no derivative")):
+    for key, what in (("chance", "left to chance"), ("idle", "not read by the twin"), ("without", "no derivative by")):
         if len(data.attrs.get(key, [])):
             print_(f"{what}: {', '.join(np.atleast_1d(data.attrs[key]))}", soft_wrap=True)
 

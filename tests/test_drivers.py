@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,20 +10,23 @@ import pytest
 import xarray as xr
 
 from analysis import drivers, ranks, whatif
+from analysis import kept as keeping
 from analysis.decomposition import decomposition
 from analysis.drivers import drive
 from analysis.experiments import ask
+from analysis.operating import Figure
 from analysis.sensitivity import load
 from analysis.truth import pool
 from analysis.worth import worth
-from cluster.local import local
+from dashboards.cli import main
 from solvers.solve import solver
+from trials import experiment as experiments
 from trials import schema, store
 from trials.entrants import entrants
-from trials.run import cohort
+from trials.run import cohort, lived, run
 from trials.study import Study, read
 
-BLOCKS, PATIENTS = 256, 1024
+BLOCKS, PATIENTS = 128, 1024
 CONTRAST = "genotype - fixed"
 
 
@@ -34,8 +36,8 @@ def driven(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
     folder = tmp_path_factory.mktemp("driven") / "run"
     shutil.copytree(small_run, folder)
     study = read(folder / store.STUDY)
-    drive(study, folder, load("sobol"), "patients", BLOCKS, map=local(2))
-    drive(study, folder, load("chaos-sparse"), "patients", PATIENTS, map=local(2))
+    drive(study, folder, load("sobol"), "patients", BLOCKS)
+    drive(study, folder, load("chaos-sparse"), "patients", PATIENTS)
     return folder
 
 
@@ -45,7 +47,7 @@ def study(driven: Path) -> Study:
 
 
 def kept(folder: Path, method: str) -> xr.Dataset:
-    data = drivers.stored(folder, f"sensitivity/patients/{method}")
+    data = keeping.read(folder, f"sensitivity/patients/{method}")
     assert data is not None
     return data
 
@@ -77,19 +79,19 @@ def test_sobol_and_chaos_agree_within_their_stated_errors(driven, who):
 
 
 def test_few_points_are_said_not_to_suffice_and_the_effect_has_indices_of_its_own(driven, study):
-    few = drive(study, driven, load("sobol"), "patients", 16, map=map)
+    few = drive(study, driven, load("sobol"), "patients", 16)
     for who in ("fixed", CONTRAST):
         verdict = str(few["verdict"].sel(output=f"primary: {who}").values)
         assert not bool(few["converged"].sel(output=f"primary: {who}"))
         assert verdict.startswith("not converged") and "use --size" in verdict
-    drive(study, driven, load("sobol"), "patients", BLOCKS, map=map)  # as it was, from the lives that are there
+    drive(study, driven, load("sobol"), "patients", BLOCKS)  # as it was, from the lives that are there
 
 
 def test_fewer_rows_are_read_from_those_that_are_there(driven, study):
     lived = []
-    drive(study, driven, load("sobol"), "patients", 16, map=map, progress=lambda record, *_: lived.append(record))
+    drive(study, driven, load("sobol"), "patients", 16, progress=lambda record, *_: lived.append(record))
     assert [record for record in lived if record is not None] == []
-    whole = drive(study, driven, load("sobol"), "patients", BLOCKS, map=map)
+    whole = drive(study, driven, load("sobol"), "patients", BLOCKS)
     assert whole.attrs["rows"] == 24 * BLOCKS
     assert [int(size) for size in whole["size"].values][-1] == BLOCKS
 
@@ -156,7 +158,7 @@ def test_the_cohort_is_regressed_free_of_charge(driven, study):
     by = data.sel(output="primary: genotype", measure="prcc")["value"]
     # A slow chain of clotting factors makes for late control.
     assert float(by.sel(input="transit_time2")) < -0.2
-    assert drivers.stored(driven, f"sensitivity/patients/{ranks.NAME}") is not None
+    assert keeping.has(driven, f"sensitivity/patients/{ranks.NAME}")
     bars = data.sel(output="primary: fixed")
     slow = bars["bar_mean"].values[bars["bar_input"].values == "transit_time2"]
     assert slow[0] > slow[1]
@@ -164,8 +166,8 @@ def test_the_cohort_is_regressed_free_of_charge(driven, study):
 
 def test_failed_lives_are_counted_and_named(tmp_path, small_text):
     path = tmp_path / "study.yaml"
-    # Some clearances lie beyond the twin's bounds: those lives fail.
-    wide = small_text.replace("  sampling: sobol\n", "  sampling: sobol\n  parameters: {clearance: {cv: 300 %}}\n")
+    # Some rates of absorption lie beyond the twin's bounds: those lives fail.
+    wide = small_text.replace("  sampling: sobol\n", "  sampling: sobol\n  parameters: {absorption_rate: {cv: 60 %}}\n")
     short = wide.replace("28, 56, 84 days", "28 days").replace("until: 84 days", "until: 28 days")
     path.write_text(short, encoding="utf-8")
     study = read(path)
@@ -174,10 +176,43 @@ def test_failed_lives_are_counted_and_named(tmp_path, small_text):
         count for arm in json.loads(data.attrs["statuses"]).values() for name, count in arm.items() if name != "ok"
     )
     assert failed > 0
-    assert data.attrs["dropped"] > 0 and data.attrs["dropped"] % 24 == 0  # whole blocks
+    assert data.attrs["dropped"] > 0 and data.attrs["dropped"] % (data.attrs["rows"] // 64) == 0  # whole blocks
     assert data.attrs["used"] + data.attrs["dropped"] == data.attrs["rows"]
     assert "blocks with a failed life are left out" in data.attrs["handled"]
     assert np.isfinite(data["value"].sel(output="primary: fixed")).all()
+
+
+def test_what_was_kept_of_another_study_is_not_told(driven, study, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(driven, folder)
+    text = study.text.replace("5 mg", "6 mg")
+    assert text != study.text
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    changed = read(tmp_path / "study.yaml")
+    run(changed, folder)
+    assert keeping.indices(folder) == [] and keeping.indices(driven) != []
+    with pytest.raises(ValueError, match="or one of another version of the study"):
+        whatif.stored(folder, "patients")
+    group = next(name for name in experiments.stored(folder) if "saltelli" in name)
+    with pytest.raises(ValueError, match="of another version of the study or the software"):
+        lived(folder, group)
+
+
+def test_an_analysis_that_was_killed_while_writing_is_made_again(driven, study, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(driven, folder)
+    before = kept(folder, "sobol")
+    shutil.rmtree(folder / store.COHORT / "sensitivity/patients/sobol")
+    group = next(name for name in experiments.stored(folder) if "saltelli" in name)
+    points = folder / store.COHORT / group / "points"
+    shutil.rmtree(points)  # as if it was killed between the points and what is said of them
+    attributes = folder / store.COHORT / group / "zarr.json"
+    described = json.loads(attributes.read_text())
+    del described["attributes"]["experiment"]
+    attributes.write_text(json.dumps(described))
+    assert group not in experiments.stored(folder)
+    drive(study, folder, load("sobol"), "patients", BLOCKS)
+    xr.testing.assert_identical(kept(folder, "sobol").drop_attrs(), before.drop_attrs())
 
 
 def test_groups_are_varied_together(study):
@@ -200,23 +235,31 @@ def test_inputs_without_a_scale_are_left_to_chance_where_they_must(study):
     people = asked.experiment.points[:, 0]
     rows = len(asked.problem.inputs) + 1
     assert len(np.unique(people)) == 4 and (people.reshape(4, rows) == people.reshape(4, rows)[:, :1]).all()
-    assert "people" in ask(study, load("sobol"), "population", 4).problem.inputs
+    assert "people" in ask(study, load("sobol"), "population", 8).problem.inputs
+    assert "people, " not in asked.remarks[0] and "drawn once a trajectory" in asked.remarks[0]
+    with pytest.raises(ValueError, match="would look at few values of 'people'"):
+        ask(study, load("chaos-quadrature"), "population", 1)
+    with pytest.raises(ValueError, match="group 'a' holds 'people', which has no scale"):
+        ask(study, load("chaos"), "population", 64, {"a": ["people", "ec50"]})
+    with pytest.raises(ValueError, match="group 'luck' has the name of an input"):
+        ask(study, load("sobol"), "patients", 8, {"luck": ["sex"]})
 
 
 def test_the_variance_of_an_estimate_is_split_without_a_rest(driven, study):
     _, lives = cohort(driven)
     reported = store.open_group(driven, schema.TRIALS)["value"].sel(endpoint="primary").values
-    parts = decomposition(study, lives, pool(lives), reported, "primary", 0.01)
+    parts = decomposition(study, lives, pool(lives), reported, "primary", Figure(0.01, 0.002))
     assert parts.variance[:2].sum() == pytest.approx(reported.var(ddof=1), rel=1e-9)
     assert parts.variance[2] == pytest.approx(0.01**2)
     assert parts.share.sum() == pytest.approx(1.0)
-    assert parts.share[0] > parts.share[1] > 0  # who is enrolled matters more than how he is measured
+    assert parts.share[0] > abs(parts.share[1])  # who is enrolled matters more than how he is measured
+    assert parts.se[2] == pytest.approx(2 * 0.01 * 0.002)
 
 
 def test_what_is_worth_learning_is_told_from_populations_that_were_lived(driven, study):
     with pytest.raises(ValueError, match="4 draws are too few"):
         worth(driven)
-    drive(study, driven, load("chaos"), "population", 128, patients=16, map=local(2))
+    drive(study, driven, load("chaos"), "population", 128, patients=16)
     data = worth(driven, worthwhile=0.08)
     assert data.attrs["draws"] == 128 and data.attrs["worthwhile"] == 0.08
     one = data.sel(output=f"primary: {CONTRAST}")
@@ -227,19 +270,19 @@ def test_what_is_worth_learning_is_told_from_populations_that_were_lived(driven,
     assert set(data["part"].values) == {"patients", "measurement", "ignorance"}
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess:
-    place = Path(sys.executable).with_name("trialtwin")
-    return subprocess.run([place, *map_text(arguments)], capture_output=True, text=True, check=False)
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Exit status of the command, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["trialtwin", *(str(each) for each in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
 
 
-def map_text(arguments: tuple[object, ...]) -> list[str]:
-    return [str(each) for each in arguments]
-
-
-def test_the_command_asks_the_surrogate_and_runs_nothing(driven):
-    done = command("sensitivity", driven, "--what-if", "age=70", "--what-if", "cyp2c9=*1*3")
-    assert done.returncode == 0, done.stderr
-    assert "not simulated" in done.stdout and "primary: genotype - fixed" in done.stdout
+def test_the_command_asks_the_surrogate_and_runs_nothing(driven, monkeypatch, capsys):
+    status = command(monkeypatch, "sensitivity", driven, "--what-if", "age=70", "--what-if", "cyp2c9=*1*3")
+    told = capsys.readouterr()
+    assert status == 0, told.err
+    assert "not simulated" in told.out and "primary: genotype - fixed" in told.out
 
 
 @pytest.mark.parametrize(
@@ -247,13 +290,14 @@ def test_the_command_asks_the_surrogate_and_runs_nothing(driven):
     [
         (("--method", "sobole"), "method 'sobole' is unknown; write one of: regression"),
         (("--of", "doctors"), "--of is 'doctors'; write patients or population"),
-        (("--size", "100"), "power of two"),
+        (("--size", "100"), "sizes are powers of two"),
         (("--what-if", "age"), "no NAME=VALUE"),
-        (("--group", "a=mass"), "no input 'mass'"),
+        (("--method", "sobol", "--group", "a=mass"), "no input 'mass'"),
+        (("--method", "morris", "--method", "efast", "--size", "64"), "curves of 64 rows are too short"),
         (("--method", "regression", "--of", "population"), "leave --of population and --group out"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(driven, arguments, sentence):
-    done = command("sensitivity", driven, *arguments)
-    assert done.returncode == 2
-    assert sentence in done.stderr and len(done.stderr.strip().splitlines()) == 1
+def test_what_is_wrong_is_one_sentence(driven, monkeypatch, capsys, arguments, sentence):
+    assert command(monkeypatch, "sensitivity", driven, *arguments) == 2
+    told = capsys.readouterr().err
+    assert sentence in told and len(told.strip().splitlines()) == 1

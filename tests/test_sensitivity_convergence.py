@@ -81,6 +81,49 @@ def test_a_larger_size_is_a_power_of_two_that_is_enough(size, ratio, expected):
     assert larger(size, ratio) == expected
 
 
+@pytest.mark.parametrize(("size", "ratio"), [(64, 2**16.0), (64, 46.0), (2**17, 2.1)])
+def test_no_size_is_advised_that_nobody_can_live(size, ratio):
+    assert larger(size, ratio) is None
+
+
+def test_the_largest_size_that_is_advised_is_two_to_the_seventeenth_or_the_next():
+    assert larger(64, 45.0) == 2**17  # 45^2 * 64 = 129 600
+    assert larger(2**17, 1.2) == 2**18
+
+
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        ("ST", "so few lives differ that indices of variance do not help; look at another endpoint, or use pawn"),
+        ("median", "no size would do; look at another endpoint"),
+    ],
+)
+def test_an_interval_beyond_any_size_is_advised_on_in_words(measure, words):
+    value = np.array([1.93, 0.5, 0.1, 0.0])
+    draws = resampled(0.0, value)
+    draws[:, 0] = np.linspace(0.0, 7371.0, 2000)
+    found = verdict(INPUTS, measure, value, draws, 64)
+    assert not found.converged
+    assert found.text.endswith(f"; {words}") and "--size" not in found.text
+
+
+def test_inputs_that_no_resample_tells_of_are_named():
+    draws = resampled(0.01)
+    draws[:, [0, 3]] = np.nan
+    found = verdict(INPUTS, "ST", VALUE, draws, 64)
+    assert found == (False, "not converged: ST of ec50, weight cannot be told; look at another endpoint")
+
+
+def test_an_interval_of_resamples_without_any_value_is_unknown():
+    low, high = interval(np.full((500, 2, 3), np.nan), (2, 3))
+    assert np.isnan(low).all() and np.isnan(high).all()
+    some = np.full((500, 2), np.nan)
+    some[:, 1] = np.linspace(0.0, 1.0, 500)
+    low, high = interval(some, (2,))
+    assert np.isnan([low[0], high[0]]).all()
+    np.testing.assert_allclose([low[1], high[1]], [0.025, 0.975], rtol=1e-12)
+
+
 def test_the_bootstrap_of_a_mean_has_its_standard_error_and_is_the_same_in_chunks(monkeypatch):
     values = np.random.default_rng(2).normal(3, 2, (400, 2))
     means = resampled_means(values, 4000, 7)

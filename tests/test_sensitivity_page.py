@@ -13,15 +13,15 @@ from scipy.special import ndtri
 from streamlit.testing.v1 import AppTest
 
 import dashboards
-from analysis import truth
+from analysis import kept, ranks, truth
 from analysis.drivers import regress
 from analysis.sensitivity.problem import Column, Problem
 from analysis.sensitivity.surrogate import fit
-from dashboards import drivers, results, surrogates
+from dashboards import drivers, pictures, reading, results, surrogates
 from dashboards.plots import sensitivity as drawn
 from dashboards.plots import surrogates as predicted
 from dashboards.results import Results
-from trials import schema, store
+from trials import schema
 
 APP = Path(str(dashboards.__file__)).with_name("app.py")
 INPUTS = ("clearance", "ec50", "vkorc1", "luck")
@@ -81,6 +81,7 @@ def indices(read: Results, measures: tuple[str, ...], converged: bool) -> xr.Dat
             "used": 640,
             "dropped": 10,
             "handled": "blocks with a failed life are left out",
+            "chance": ["vkorc1_call", "luck"],
             "size": 64,
             "made_from": "numbers",
         },
@@ -138,8 +139,7 @@ def written(read: Results, folder: Path) -> None:
         f"{schema.SURROGATES}/patients": surrogate(read),
         schema.INFORMATION: information(read),
     }
-    with store.writer(folder):
-        store.write_groups(folder, groups)
+    kept.write(folder, groups)
     regress(read.study, folder)
 
 
@@ -265,6 +265,11 @@ def test_the_page_shows_what_is_kept_and_its_verdict(monkeypatch, folder):
     page.selectbox(key="method-patients").select("sobol").run()
     assert not page.exception
     assert page.success[0].value.replace("\\", "") == "Converged: said why."
+    captions = [caption.value.replace("\\", "") for caption in page.caption]
+    assert (
+        "1,280 lives; 10 rows left out or replaced (blocks with a failed life are left out); "
+        "left to chance: vkorc1 call, luck"
+    ) in captions
     # indices, pairs, convergence, time; tornado, ranks; surface, profiles; parts, worth
     assert len(page.get("plotly_chart")) == 10
     shown: list[go.Figure] = []
@@ -296,14 +301,59 @@ def test_without_an_analysis_the_page_says_how_to_make_one(monkeypatch, small_ru
     assert "trialtwin sensitivity" in page.info[0].value and "--method sobol" in page.info[0].value
 
 
+@pytest.mark.parametrize(
+    ("of", "method", "words"),
+    [
+        ("patients", "sobol", "Of everything that makes one life differ"),
+        ("patients", "sobol-grouped", "Of everything that makes one life differ"),
+        ("patients", "chaos-sparse", "Of everything that makes one life differ"),
+        ("patients", "efast", "What chance adds is left out. Whiskers: 95 %"),
+        ("patients", "chaos-quadrature", "What chance adds is left out. Whiskers: how far the last two degrees"),
+        ("population", "efast", "the mean of the same patients"),
+        ("population", "sobol", "the mean of the same patients"),
+    ],
+)
+def test_indices_are_said_to_be_shares_of_what_their_variance_holds(of, method, words):
+    assert words in reading.shares(of, method, "ST")
+
+
+def test_measures_that_are_no_shares_are_not_called_shares():
+    assert reading.shares("patients", "morris", "mu_star").startswith("The longer the bar")
+    assert reading.shares("patients", "elasticities", "elasticity").startswith("The longer the bar")
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("sobol", "first eighth, quarter and half"),
+        ("efast", "one, two and all four curves"),
+        ("chaos-quadrature", "terms of degree 1 alone, of up to 2"),
+    ],
+)
+def test_the_curve_of_convergence_is_said_to_be_of_what_it_is(method, words):
+    assert words in reading.growth(method)
+
+
+def test_what_drives_the_effect_is_a_picture_of_runs_that_know_it(read, small_run):
+    assert [picture.name for picture in pictures.pictures(read)][-1] == pictures.DRIVEN
+    assert pictures.DRIVEN not in [picture.name for picture in pictures.pictures(results.read(small_run))]
+
+
+def test_ranks_of_patients_who_do_not_differ_are_refused(monkeypatch, read):
+    monkeypatch.setattr(
+        "analysis.ranks.true", lambda endpoint, cohort, endpoints: np.zeros((2, cohort.sizes["patient"]))
+    )
+    with pytest.raises(ValueError, match=r"no endpoint differs between the \d+ patients of the run.*; give the study"):
+        ranks.ranks(read.study, read.folder)
+
+
 def test_an_analysis_made_again_is_shown_at_once(monkeypatch, folder, read, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(folder, copy)
     page = opened(monkeypatch, copy)
     before = drivers.version(read, drivers.REGRESSION)
     assert page.success
-    with store.writer(copy):
-        store.write_groups(copy, {f"{schema.SENSITIVITY}/patients/sobol": indices(read, ("S1", "ST"), False)})
+    kept.write(copy, {f"{schema.SENSITIVITY}/patients/sobol": indices(read, ("S1", "ST"), False)})
     page.run()
     assert not page.exception
     assert "Not converged" in page.warning[0].value

@@ -95,6 +95,17 @@ def test_an_output_that_is_constant_has_no_coefficients():
     assert np.isnan(found.srrc).all() and np.isnan(found.prcc).all() and np.isnan(found.r2)
 
 
+def test_an_event_of_one_patient_has_intervals_from_the_resamples_that_have_it():
+    inputs, _ = cohort(200)
+    y = np.zeros(200)
+    y[np.argmax(inputs["age"])] = 1.0
+    found = rank_regression(inputs, y, LEVELS)  # a third of the resamples, 1 / e, lack him
+    for values in (found.srrc_lower, found.srrc_upper, found.prcc_lower, found.prcc_upper):
+        assert np.isfinite(values).all()
+    assert (found.prcc_lower <= found.prcc_upper).all()
+    assert found.srrc[0] > 0 and found.prcc_upper[0] > found.prcc[0] > 0
+
+
 def test_the_tornado_holds_the_means_of_tenths_and_levels():
     inputs, y = cohort()
     bars = tornado(inputs, y, LEVELS)

@@ -157,6 +157,31 @@ def test_efast_is_that_of_salib_on_each_repeat():
     np.testing.assert_allclose(found.by_size[0, 0], [expected["S1"], expected["ST"]], rtol=1e-9)
 
 
+@pytest.mark.parametrize("resamples", [0, 500])
+def test_efast_names_the_inputs_along_whose_curves_no_life_differs(resamples):
+    size, points = 321, design("curves", uniform(3), 321, 2).points
+    y = ishigami(points).reshape(4, 3, size)
+    y[2, 1] = 0.3  # the third curve along the second input
+    found = sensitivity.load("efast").analyse(
+        uniform(3), points, np.stack([y.ravel(), ishigami(points)], axis=1), size=size, seed=2, resamples=resamples
+    )
+    np.testing.assert_array_equal(np.isnan(found.value), [[[False, True, False]] * 2, [[False] * 3] * 2])
+    np.testing.assert_array_equal(found.value[0][:, [0, 2]], found.value[1][:, [0, 2]])
+    assert np.isnan(found.upper[0, :, 1]).all()
+    assert np.isfinite(found.upper[0][:, [0, 2]]).all() == (resamples > 0)
+    assert not found.verdicts[0].converged
+    assert "all lives of a curve along x2 are the same, so that it has no indices; use" in found.verdicts[0].text
+
+
+def test_efast_of_curves_that_differ_by_luck_alone_has_no_indices():
+    size, points = 321, design("curves", uniform(3), 321, 2).points
+    y = np.repeat(np.linspace(0.1, 1.2, 12), size)
+    found = sensitivity.load("efast").analyse(uniform(3), points, y[:, None], size=size, seed=2)
+    assert np.isnan(found.value).all() and np.isnan(found.lower).all()
+    assert not found.verdicts[0].converged
+    assert "all lives of a curve along x1, x2, x3 are the same" in found.verdicts[0].text
+
+
 def test_pawn_is_that_of_salib():
     points = design("sample", uniform(3), 1024, 2).points
     y = ishigami(points)

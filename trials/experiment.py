@@ -1,5 +1,6 @@
 """A computer experiment on a study: patients who live at chosen points of their inputs, rather than as they come."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -42,6 +43,8 @@ class Experiment(NamedTuple):
 def keep(folder: Path, experiment: Experiment, keys: dict[str, str]) -> None:
     """Writes the points into the store, from which the tasks read them, and the keys of its blocks by arm."""
     here = store.made(folder, experiment.group)
+    # The attributes come last: a group without them was killed on the way, and is written again.
+    here.attrs.clear()
     rows, columns = experiment.points.shape
     for name, values, dimensions in (
         (POINTS, experiment.points, (schema.ROW, schema.INPUT)),
@@ -56,9 +59,9 @@ def keep(folder: Path, experiment: Experiment, keys: dict[str, str]) -> None:
 
 def read(folder: Path, group: str) -> Experiment:
     """The experiment of a group. Raises ValueError where it holds none."""
-    here = store.group(folder, group)
-    if "experiment" not in here.attrs:
+    if group not in stored(folder):
         raise ValueError(f"{folder} holds no experiment '{group}'; make it with: trialtwin sensitivity {folder}")
+    here = store.group(folder, group)
     described = json.loads(str(here.attrs["experiment"]))
     del described["size"]
     described["columns"] = tuple(described["columns"])
@@ -71,6 +74,10 @@ def keys(folder: Path, group: str) -> dict[str, str]:
 
 
 def stored(folder: Path) -> list[str]:
-    """Groups of the experiments that a store holds, sorted."""
-    places = (folder / store.COHORT / schema.EXPERIMENTS).glob("*/zarr.json")
-    return sorted(f"{schema.EXPERIMENTS}/{place.parent.name}" for place in places)
+    """Groups of the experiments that a store holds whole, sorted."""
+    found = []
+    for place in (folder / store.COHORT / schema.EXPERIMENTS).glob("*/zarr.json"):
+        with contextlib.suppress(OSError, ValueError):
+            if "experiment" in json.loads(place.read_text(encoding="utf-8"))["attributes"]:
+                found.append(f"{schema.EXPERIMENTS}/{place.parent.name}")
+    return sorted(found)

@@ -228,12 +228,11 @@ def _resumed(plan: Study, folder: Path, chunk: int | None, made_by: dict[str, An
         shutil.rmtree(folder / store.COHORT)
         shutil.rmtree(folder / store.MARKERS, ignore_errors=True)
         return chunk or CHUNK, made_by
-    stored = int(str(attributes["chunk"]))
+    stored, kept, keys = _made(folder)
     if chunk not in (None, stored):
         raise ValueError(f"{folder} has chunks of {stored}, not {chunk}; leave --chunk out, or give another --out")
-    kept = json.loads(str(attributes["engine"]))
     made_by = made_by | {"width": kept["width"]}
-    if key.patients_key(plan, made_by, "") != json.loads(str(attributes["keys"]))[""][""]:
+    if key.patients_key(plan, made_by, "") != keys[""][""]:
         raise ValueError(
             f"{folder} holds other patients (another population, seed, eligibility, twin or version); "
             "give another --out, or remove the folder"
@@ -298,6 +297,7 @@ def _made(folder: Path) -> tuple[int, dict[str, Any], Keys]:
     attributes = dict(store.group(folder, "").attrs)
     try:
         engine, keys = (json.loads(str(attributes[name])) for name in ("engine", "keys"))
+        int(engine["width"])
         return int(str(attributes["chunk"])), engine, keys
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{folder} does not say how it was made; run the study again") from error
@@ -306,12 +306,18 @@ def _made(folder: Path) -> tuple[int, dict[str, Any], Keys]:
 def lived(folder: Path | str, group: str) -> tuple[Study, Experiment, xr.Dataset]:
     """The study of a folder, an experiment on it and its lives, dims (arm, patient, time), opened lazily.
 
-    Raises ValueError where there is no such experiment, or a block of it is not written.
+    Raises ValueError where there is no such experiment, it was made for another version of the study or of the
+    software, or a block of it is not written.
     """
     folder = Path(folder)
     plan, _ = _tasks_of(folder)
     experiment, own = experiments.read(folder, group), experiments.keys(folder, group)
     chunk, made_by, _ = _made(folder)
+    if own != experiment_keys(plan, made_by, experiment):
+        raise ValueError(
+            f"{folder}: experiment '{experiment.name}' is of another version of the study or the software; "
+            f"do it again with: trialtwin sensitivity {folder}"
+        )
     every = experiment_tasks(plan, folder, chunk, int(made_by["width"]), experiment, own)
     return plan, experiment, _opened(plan, folder, group, every, experiment.lives)
 

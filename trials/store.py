@@ -92,8 +92,11 @@ def busy(folder: Path) -> bool:
 
 def sweep(folder: Path) -> None:
     """Removes what a killed writer left half-written."""
-    for left in folder.rglob("*.partial"):
-        left.unlink()
+    for left in list(folder.rglob("*.partial")):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -211,14 +214,16 @@ def made(folder: Path, name: str) -> zarr.Group:
 
 
 def write_groups(folder: Path, groups: Mapping[str, xr.Dataset]) -> None:
-    """Writes derived groups (aggregates, estimates) whole, in place of those before."""
-    for name in groups:
-        shutil.rmtree(folder / COHORT / name, ignore_errors=True)
+    """Writes derived groups (aggregates, estimates) whole or not at all, in place of those before."""
     for name, data in groups.items():
-        made(folder, name)
+        if "/" in name:
+            made(folder, name.rpartition("/")[0])
+        partial = f"{name}.partial"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a string coordinate's type is newer than Zarr's specification
-            data.to_zarr(folder / COHORT, group=name, mode="w", consolidated=False, zarr_format=3)
+            data.to_zarr(folder / COHORT, group=partial, mode="w", consolidated=False, zarr_format=3)
+        shutil.rmtree(folder / COHORT / name, ignore_errors=True)
+        (folder / COHORT / partial).replace(folder / COHORT / name)
     consolidate(folder)
 
 

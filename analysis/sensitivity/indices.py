@@ -39,7 +39,7 @@ class Estimate(NamedTuple):
 
     value: (measure, input). resampled: (resample, measure, input), none of them where none were asked for. by_size:
     (size, measure, input). second: (input, input) or None; second_resampled: (resample, input, input) or None. trouble:
-    why there are no indices, or "". remark: what the verdict shall also say.
+    why there are no indices, or not of all inputs, or "". remark: what the verdict shall also say.
     """
 
     value: np.ndarray

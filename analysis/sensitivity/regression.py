@@ -136,12 +136,15 @@ def _covariance(columns: list[_Column], weights: np.ndarray) -> np.ndarray:
 def _solve(covariance: np.ndarray, parts: list[slice], signed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """srrc and prcc, (set, 2, input), and r2, (set,), from sets of covariances, (set, column, column).
 
-    The last column is the output. parts: the columns of each input. signed: whether an input has a sign.
+    The last column is the output; NaN where it does not vary. parts: the columns of each input. signed: whether an
+    input has a sign.
     """
     among, towards, variance = covariance[:, :-1, :-1], covariance[:, :-1, -1], covariance[:, -1, -1]
     # A resample may lack a level: its column, all zeros, then gets the coefficient 0.
     inverse = np.linalg.inv(among + 1e-12 * np.eye(among.shape[1]))
     b = np.einsum("sij,sj->si", inverse, towards)
+    # A resample in which the output is the same for all tells nothing.
+    variance = np.where(variance > 1e-12, variance, np.nan)
     rest = np.maximum(variance - (b * towards).sum(1), 0.0)
     found = np.empty((len(covariance), 2, len(parts)))
     for n, part in enumerate(parts):

@@ -36,5 +36,6 @@ def interval(resampled: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray,
     low, high = np.full(shape, np.nan), np.full(shape, np.nan)
     if len(resampled):
         known = ~np.isnan(resampled).all(0)
-        low[known], high[known] = np.nanquantile(resampled[:, known], (0.025, 0.975), axis=0)
+        if known.any():
+            low[known], high[known] = np.nanquantile(resampled[:, known], (0.025, 0.975), axis=0)
     return low, high

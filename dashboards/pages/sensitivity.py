@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboards import drivers, page, surrogates
+from dashboards import drivers, page, reading, surrogates
 from dashboards.chart import chart
 from dashboards.page import plain
 from dashboards.plots import sensitivity as drawn
@@ -54,10 +54,7 @@ def indices(results: Results, of: str, method: str, output: str) -> None:
     if told:
         {True: st.success, False: st.warning, None: st.info}[facts.converged](told)
     made_from = drivers.version(results, name)
-    of_variance = facts.leading in drivers.OF_VARIANCE
-    aid = "Of everything that makes one life differ from another, how much hangs on each input. "
-    if of == "population":
-        aid = "Of everything that we do not know of the population, how much of the mean hangs on each unknown. "
+    st.caption(plain(reading.made_of(results, name)))
     chart(
         results,
         drawn.indices,
@@ -66,8 +63,7 @@ def indices(results: Results, of: str, method: str, output: str) -> None:
         method,
         output,
         title="What it hangs on",
-        aid=(aid if of_variance else "The longer the bar, the more hangs on the input. ")
-        + "Whiskers: 95 % intervals of the estimate.",
+        aid=reading.shares(of, method, facts.leading),
         made_from=made_from,
     )
     if {"mu_star", "sigma"} <= set(drivers.measures(results, of, method)):
@@ -104,8 +100,7 @@ def indices(results: Results, of: str, method: str, output: str) -> None:
             method,
             output,
             title="Is it enough?",
-            aid="The same indices from the first eighth, quarter and half of the analysis. Flat lines that keep their "
-            "order are enough. Whiskers: 95 % interval of the whole.",
+            aid=reading.growth(method),
             made_from=made_from,
         )
     over_time(results, of, method, output, made_from)

@@ -127,7 +127,9 @@ def answered(page: Page) -> float:
     """Seconds from another choice (a box's next entry, a slider's next step) to the page that it gives."""
     page.wait_for_function(QUIET, timeout=60_000)
     sliders, boxes = page.get_by_role("slider"), page.get_by_role("combobox")
-    if not sliders.count() and not boxes.count():
+    try:
+        sliders.or_(boxes).first.wait_for(timeout=5_000)
+    except TimeoutError:
         return float("nan")
     if sliders.count():
         sliders.first.focus()

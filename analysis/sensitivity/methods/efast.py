@@ -52,6 +52,10 @@ def analyse(
             estimates.append(nothing(problem, 2, len(sizes), used, dropped, trouble))
             continue
         each = _spectral(_interpolated(curves))  # (repeat, measure, input)
+        flat = np.isnan(each).any((0, 1))
+        if flat.any():
+            named = ", ".join(name for name, without in zip(problem.inputs, flat, strict=True) if without)
+            trouble = f"all lives of a curve along {named} are the same, so that it has no indices; {ADVICE}"
         curve = np.stack([each[: count // size].mean(0) for count in sizes])
         error = each.std(0, ddof=1) / REPEATS**0.5
         # A t distribution at the middles of equal shares, shuffled, gives its interval without noise of its own.
@@ -59,7 +63,7 @@ def analyse(
         rng = generator(seed)
         draws = np.stack([rng.permutation(quantiles) for _ in range(inputs)], axis=-1)
         resampled = each.mean(0) + error * draws[:, None, :]
-        estimates.append(Estimate(curve[-1], resampled, curve, None, None, used, dropped, remark=REMARK))
+        estimates.append(Estimate(curve[-1], resampled, curve, None, None, used, dropped, trouble, REMARK))
     return collect(problem, MEASURES, "ST", sizes, estimates, HANDLED, size, advice=ADVICE)
 
 
@@ -79,8 +83,8 @@ def _spectral(curves: np.ndarray) -> np.ndarray:
     size = curves.shape[-1]
     fast = (size - 1) // (2 * HARMONICS)
     power = np.abs(np.fft.rfft(curves - curves.mean(-1, keepdims=True)))[..., 1 : (size + 1) // 2] ** 2
-    variance = power.sum(-1)
-    variance = np.where(variance > 1e-20 * variance.max(), variance, np.nan)
+    flat = np.ptp(curves, axis=-1) <= 1e-12 * np.abs(curves).max()
+    variance = np.where(flat, np.nan, power.sum(-1))
     own = power[..., np.arange(1, HARMONICS + 1) * fast - 1].sum(-1) / variance
     others = power[..., : fast // 2].sum(-1) / variance
     return np.stack([own, 1.0 - others], axis=1)

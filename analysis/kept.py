@@ -1,0 +1,49 @@
+"""What analyses keep with a run: written whole, and told only as long as the study is the one they were made of."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import xarray as xr
+
+from trials import schema, store
+
+MARK = "study_sha256"
+
+
+def write(folder: Path, groups: Mapping[str, xr.Dataset]) -> None:
+    """Writes groups in place of those before, marked with the study of the folder."""
+    marked = {name: data.assign_attrs({MARK: _mark(folder)}) for name, data in groups.items()}
+    with store.writer(folder):
+        store.write_groups(folder, marked)
+
+
+def has(folder: Path, group: str) -> bool:
+    """Whether a group is there, whole, and of the study as it is now."""
+    try:
+        described = json.loads((folder / store.COHORT / group / "zarr.json").read_text(encoding="utf-8"))
+        return described["attributes"].get(MARK) == _mark(folder)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def read(folder: Path, group: str) -> xr.Dataset | None:
+    """A group, loaded; None where there is none of the study as it is now."""
+    if not has(folder, group):
+        return None
+    try:
+        return store.open_group(folder, group).load()
+    except ValueError:
+        return None  # broken: it is made again
+
+
+def indices(folder: Path) -> list[str]:
+    """Groups of the indices that are kept, sorted."""
+    found = (folder / store.COHORT / schema.SENSITIVITY).glob("*/*/zarr.json")
+    names = [f"{schema.SENSITIVITY}/{path.parts[-3]}/{path.parts[-2]}" for path in found]
+    return sorted(name for name in names if has(folder, name))
+
+
+def _mark(folder: Path) -> str:
+    return hashlib.sha256((folder / store.STUDY).read_bytes()).hexdigest()
