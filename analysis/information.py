@@ -79,7 +79,9 @@ def information(
 
 
 def _worth(conditional: np.ndarray, y: np.ndarray) -> float:
-    return float(np.maximum(conditional, 0.0).mean() - max(y.mean(), 0.0))
+    worth = float(np.maximum(conditional, 0.0).mean() - max(y.mean(), 0.0))
+    # A decision that never changes is worth nothing, but for rounding.
+    return worth if abs(worth) > 1e-12 * float(np.abs(y).max(initial=0.0)) else 0.0
 
 
 def _figures(fitted: np.ndarray, reduction: float, y: np.ndarray) -> tuple[float, float]:

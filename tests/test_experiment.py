@@ -160,11 +160,11 @@ def test_an_experiment_leaves_the_cohort_as_it_is(tmp_path, study):
     folder = tmp_path / "run"
     run(study, folder)
     before = cohort(folder)[1].load()
-    experiment = saltelli(study, 2)
+    experiment = saltelli(study, 8)
     run(study, folder, experiment=experiment)
     same(cohort(folder)[1].load(), before)
     assert run(study, folder).computed == ()
-    assert len(lives_of(folder, experiment)["inr"][0]) == 48
+    assert len(lives_of(folder, experiment)["inr"][0]) == 8 * 24
 
 
 def test_an_experiment_alone_is_no_finished_run(finished):
@@ -174,7 +174,7 @@ def test_an_experiment_alone_is_no_finished_run(finished):
 
 def test_another_version_of_the_study_is_refused(tmp_path, study, finished, small_text):
     other = tmp_path / "study.yaml"
-    other.write_text(study.text.replace("replicates: '60'", "replicates: '61'"), encoding="utf-8")
+    other.write_text(study.text.replace("replicates: 60", "replicates: 61"), encoding="utf-8")
     changed = read_study(other)
     assert changed.text != study.text
     with pytest.raises(ValueError, match="another version of the study; run it first"):

