@@ -1,6 +1,7 @@
 """What tests share: a small study, and one real run of it."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,14 @@ def shared() -> Path:
 def _quiet_workers() -> None:
     # A cluster's own chatter at shutdown is no part of any test.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture(autouse=True)
+def _own_main() -> Iterator[None]:
+    """Streamlit puts a page in the place of `__main__`, which processes that are started later would then import."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture

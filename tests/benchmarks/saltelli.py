@@ -54,10 +54,10 @@ def main() -> None:
     print(f"\nfirst-order indices: Sobol, {BLOCKS} blocks, against sparse polynomial chaos, {PATIENTS:,} patients")
     agreeing = total = 0
     for output in ("primary: fixed", "primary: genotype", f"primary: {' - '.join(study.contrast)}"):
-        print(f"{output}  (chaos explains {chaos['verdict'].sel(output=output).item().split(' terms ')[-1]})")
+        print(f"{output}  (chaos: {chaos['verdict'].sel(output=output).item().split('; ')[-1]})")
         for name in chaos["input"].values:
             (a, error_a), (b, error_b) = first_order(sobol, output, name), first_order(chaos, output, name)
-            agrees = abs(a - b) <= float(np.hypot(error_a, error_b))
+            agrees = abs(a - b) <= float(np.hypot(error_a, error_b)) + 0.001  # an index below that is none
             agreeing, total = agreeing + agrees, total + 1
             print(f"  {name:18} {a:6.3f} ± {error_a:.3f}   {b:6.3f} ± {error_b:.3f}   {'' if agrees else 'differ'}")
     print(
