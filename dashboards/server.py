@@ -1,5 +1,6 @@
 """The process that serves the dashboard: on the loopback, asking nothing of the network."""
 
+import importlib
 import os
 import socket
 import subprocess
@@ -18,6 +19,9 @@ OPTIONS = {
     "theme.base": "light",  # the figures are on white
     "theme.primaryColor": "#0072B2",
 }
+
+
+LOADED = ("chart", "conducted", "design", "drivers", "effects", "page", "people", "progress", "surrogates", "twin")
 
 
 def command(folder: Path, port: int) -> list[str]:
@@ -45,6 +49,9 @@ def main() -> None:
     from streamlit.runtime.pages_manager import PagesManager
     from streamlit.web import cli
 
+    # What pages need is loaded before the first of them is asked for.
+    for name in LOADED:
+        importlib.import_module(f"dashboards.{name}")
     # Else Streamlit runs a page of the folder `pages` alone where a browser's first address is that page's.
     PagesManager.uses_pages_directory = False
     cli.main(prog_name="streamlit")
