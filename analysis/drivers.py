@@ -54,7 +54,7 @@ def drive(
     if before is not None and all(data is not None and data.attrs.get("made_from") == made_from for data in needed):
         return before
     experiment, lives = _lived(folder, asked)
-    _check_blocks(folder, experiment.group)
+    runs.verify(folder, study, experiment.group)
     scalars = outputs.endpoints(study, experiment, lives)
     points = _columns(asked, experiment.points, experiment.luck)
     indices = method.analyse(
@@ -193,17 +193,6 @@ def _statuses(study: Study, lives: xr.Dataset) -> dict[str, dict[str, int]]:
         counted = np.bincount(lives[schema.STATUS].sel({schema.ARM: arm.name}).values, minlength=len(Status))
         found[arm.name] = {REASONS[status]: int(counted[status]) for status in Status if counted[status]}
     return found
-
-
-def _check_blocks(folder: Path, group: str) -> None:
-    """Raises ValueError for a block whose values are not those that were written."""
-    shelf = store.shelf(folder, group)
-    for marker in store.markers(folder):
-        if marker.group == group and not store.sound(shelf, marker):
-            raise ValueError(
-                f"{folder}: rows {marker.start}-{marker.stop - 1} of {group} are damaged; "
-                f"heal them with: trialtwin sensitivity {folder}"
-            )
 
 
 def _fingerprint(folder: Path, study: Study, asked: Asked, method: Method, size: int) -> str:

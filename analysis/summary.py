@@ -73,7 +73,7 @@ def summarise(folder: Path, progress: Callable[[int, int], None] | None = None) 
     made_from = _fingerprint(folder, study)
     if _up_to_date(folder, made_from):
         return read(folder)
-    _check_blocks(folder, study)
+    run.verify(folder, study)
     inside = truth.pool(cohort)
     conducted = replicates(study, cohort, inside, progress)
     rows = _population_rows(study, cohort, inside) + _duration_rows(study, conducted)
@@ -90,21 +90,6 @@ def summarise(folder: Path, progress: Callable[[int, int], None] | None = None) 
         store.write_groups(folder, derived)
         store.write_text(folder / SUMMARY, text)
     return read(folder)
-
-
-def _check_blocks(folder: Path, study: Study) -> None:
-    """Raises ValueError for a block whose values are not those that were written."""
-    shelves = {name: store.shelf(folder, name) for name in run.groups(study)}
-    arms = ["", *(arm.name for arm in study.arms)]
-    for marker in store.markers(folder):
-        # Only what the study still has is read: a dropped arm or draw harms no number.
-        known = marker.group in shelves and marker.arm in arms and marker.start < run.groups(study)[marker.group]
-        if known and not store.sound(shelves[marker.group], marker):
-            what = f"arm '{marker.arm}'" if marker.arm else "the population"
-            raise ValueError(
-                f"{folder}: patients {marker.start}-{marker.stop - 1} of {what} are damaged; "
-                f"heal them with: trialtwin run {folder / store.STUDY} --out {folder}"
-            )
 
 
 def _duration_rows(study: Study, conducted: Replicates) -> list[Row]:
@@ -130,7 +115,8 @@ def _duration_rows(study: Study, conducted: Replicates) -> list[Row]:
 
 def _fingerprint(folder: Path, study: Study) -> str:
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    blocks = [marker.sha256 for marker in store.markers(folder)]
+    # An experiment beside the cohort changes none of its numbers.
+    blocks = [marker.sha256 for marker in store.markers(folder) if marker.group in run.groups(study)]
     return hashlib.sha256(json.dumps([study.text, blocks]).encode() + b"".join(sources)).hexdigest()
 
 

@@ -94,12 +94,28 @@ def tasks(plan: Study, folder: Path, chunk: int, width: int, keys: Keys) -> list
     """All tasks of a study: who the patients are, then their lives arm by arm."""
     found = []
     for name, size in groups(plan).items():
+        # Whole blocks: the patients beyond the size are those that a larger study begins with.
         whole = -(-size // width) * width
-        for arm, hashed in keys[name].items():
-            for number, start in enumerate(range(0, size, chunk)):
-                stop = min(start + chunk, whole)
-                found.append(Task(str(folder), plan.text, name, arm, number, start, stop, width, hashed))
+        found += _cut(plan, folder, name, size, whole, chunk, width, keys[name])
     return found
+
+
+def experiment_tasks(
+    plan: Study, folder: Path, chunk: int, width: int, experiment: Experiment, keys: dict[str, str]
+) -> list[Task]:
+    """All tasks of an experiment; its last block is no longer than its points."""
+    return _cut(plan, folder, experiment.group, experiment.lives, experiment.lives, chunk, width, keys)
+
+
+def _cut(
+    plan: Study, folder: Path, group: str, size: int, end: int, chunk: int, width: int, keys: dict[str, str]
+) -> list[Task]:
+    """A group's tasks, arm by arm, of patients before `size` and to `end` at most."""
+    return [
+        Task(str(folder), plan.text, group, arm, number, start, min(start + chunk, end), width, hashed)
+        for arm, hashed in keys.items()
+        for number, start in enumerate(range(0, size, chunk))
+    ]
 
 
 def experiment_keys(plan: Study, made_by: dict[str, Any], experiment: Experiment) -> dict[str, str]:
@@ -107,18 +123,6 @@ def experiment_keys(plan: Study, made_by: dict[str, Any], experiment: Experiment
     group, points = experiment.group, experiment.identity
     arms = {arm.name: key.arm_key(plan, arm, made_by, group, points) for arm in plan.arms}
     return {"": key.patients_key(plan, made_by, group, points)} | arms
-
-
-def experiment_tasks(
-    plan: Study, folder: Path, chunk: int, width: int, experiment: Experiment, keys: dict[str, str]
-) -> list[Task]:
-    """All tasks of an experiment; its last block is no longer than its points."""
-    found = []
-    for arm, hashed in keys.items():
-        for number, start in enumerate(range(0, experiment.lives, chunk)):
-            stop = min(start + chunk, experiment.lives)
-            found.append(Task(str(folder), plan.text, experiment.group, arm, number, start, stop, width, hashed))
-    return found
 
 
 def run(
@@ -244,6 +248,29 @@ def _resumed(plan: Study, folder: Path, chunk: int | None, made_by: dict[str, An
     return stored, made_by
 
 
+def verify(folder: Path, plan: Study, experiment: str | None = None) -> None:
+    """Raises ValueError for a block whose values are not those that were written: of the study, or of an experiment."""
+    sizes = groups(plan) if experiment is None else {experiment: experiments.read(folder, experiment).lives}
+    shelves = {name: store.shelf(folder, name) for name in sizes}
+    arms = ["", *(arm.name for arm in plan.arms)]
+    for marker in store.markers(folder):
+        # Only what the study still has is read: a dropped arm or draw harms no number.
+        known = marker.group in sizes and marker.arm in arms and marker.start < sizes[marker.group]
+        if known and not store.sound(shelves[marker.group], marker):
+            what = f"arm '{marker.arm}'" if marker.arm else "the population"
+            raise ValueError(
+                f"{folder}: patients {marker.start}-{marker.stop - 1} of {what} are damaged; "
+                f"heal them with: {_command(folder, marker.group)}"
+            )
+
+
+def _command(folder: Path, group: str) -> str:
+    """The command that completes a group."""
+    if group.startswith(schema.EXPERIMENTS):
+        return f"trialtwin sensitivity {folder}"
+    return f"trialtwin run {folder / store.STUDY} --out {folder}"
+
+
 class State(NamedTuple):
     """How far a run is. done, total: tasks. statuses: (group, arm) -> lives by how they ended. failures: the ledger."""
 
@@ -343,10 +370,9 @@ def _opened(plan: Study, folder: Path, group: str, every: list[Task], size: int)
     for task in every:
         if not store.done(shelf, task.arm, task.chunk, task.stop, task.key):
             what = f"arm '{task.arm}'" if task.arm else "the population"
-            command = "sensitivity" if group.startswith(schema.EXPERIMENTS) else "run"
             raise ValueError(
                 f"{folder}: patients {task.start}-{task.stop - 1} of {what} are not written; "
-                f"finish it with: trialtwin {command} {folder / store.STUDY} --out {folder}"
+                f"finish it with: {_command(folder, group)}"
             )
     data = store.open_group(folder, group)
     return data.sel({schema.ARM: [arm.name for arm in plan.arms]}).isel({schema.PATIENT: slice(0, size)})
