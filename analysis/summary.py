@@ -21,7 +21,7 @@ from analysis.replicates import Replicates, replicates
 from analysis.truth import Mean, Subgroup
 from analysis.uncertainty import ignorance
 from solvers.status import FAILED
-from trials import run, schema, store
+from trials import blocks, run, schema, store
 from trials.endpoints import Endpoint
 from trials.study import Study
 
@@ -116,8 +116,8 @@ def _duration_rows(study: Study, conducted: Replicates) -> list[Row]:
 def _fingerprint(folder: Path, study: Study) -> str:
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     # An experiment beside the cohort changes none of its numbers.
-    blocks = [marker.sha256 for marker in store.markers(folder) if marker.group in run.groups(study)]
-    return hashlib.sha256(json.dumps([study.text, blocks]).encode() + b"".join(sources)).hexdigest()
+    stored = [marker.sha256 for marker in store.markers(folder) if marker.group in blocks.groups(study)]
+    return hashlib.sha256(json.dumps([study.text, stored]).encode() + b"".join(sources)).hexdigest()
 
 
 def _up_to_date(folder: Path, made_from: str) -> bool:

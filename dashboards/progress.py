@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from solvers.status import FAILED, REASONS, Status
-from trials import run, schema, store
+from trials import blocks, run, schema, store
 
 UNSOLVED = (REASONS[Status.NOT_RUN], REASONS[Status.NOT_ELIGIBLE])
 WINDOW = 120.0  # seconds of the past over which the speed is taken
@@ -35,7 +35,7 @@ class Progress(NamedTuple):
 def progress(folder: Path, now: float | None = None) -> Progress:
     """How far the run in a folder is. now: seconds since 1970. Raises ValueError where it holds no run."""
     state = run.state(folder)
-    written = _written(folder, run.groups(state.study))
+    written = _written(folder, blocks.groups(state.study))
     now = time.time() if now is None else now
     lately = [each for each in written if each[0] >= now - WINDOW]
     speed = left = None

@@ -15,8 +15,9 @@ from dashboards.results import question
 from dashboards.written import decimals, needed, number, unit
 from populations.attained import Row as Attained
 from solvers.twin import Parameter, Spread, Twin
+from trials.blocks import groups
 from trials.feasibility import Candidates, Cost
-from trials.run import Record, State, groups
+from trials.run import Record, State
 from trials.study import Study
 
 # Into a pipe or file nothing is known of the width: wide enough for every table.

@@ -16,6 +16,7 @@ from analysis.drivers import drive
 from analysis.experiments import ask
 from analysis.operating import Figure
 from analysis.sensitivity import load
+from analysis.summary import summarise
 from analysis.truth import pool
 from analysis.worth import worth
 from dashboards.cli import main
@@ -94,6 +95,13 @@ def test_fewer_rows_are_read_from_those_that_are_there(driven, study):
     whole = drive(study, driven, load("sobol"), "patients", BLOCKS)
     assert whole.attrs["rows"] == 24 * BLOCKS
     assert [int(size) for size in whole["size"].values][-1] == BLOCKS
+
+
+def test_an_experiment_leaves_the_analysis_of_the_trial_as_it_is(driven):
+    estimated = driven / store.COHORT / schema.TRIALS / "zarr.json"
+    before = estimated.stat().st_mtime_ns
+    assert summarise(driven)
+    assert estimated.stat().st_mtime_ns == before
 
 
 def test_genotype_drives_the_fixed_start_and_not_the_guided_one(driven):

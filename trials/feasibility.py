@@ -7,9 +7,9 @@ import numpy as np
 
 from solvers.solve import WIDTH, solver
 from trials import schema
+from trials.blocks import groups, layout
 from trials.eligibility import eligible
 from trials.people import people
-from trials.run import groups, layout
 from trials.study import Study
 
 LOOKED_AT = 65_536  # candidates drawn to see who is eligible
