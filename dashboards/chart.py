@@ -22,7 +22,8 @@ WIDTH = 960  # pixels of a downloaded picture, whatever the screen
 
 STYLE = """<style>
 .js-plotly-plot .modebar-container { display: none; }
-.stMainBlockContainer { padding-top: 4.2rem; max-width: 76rem; }
+.stMainBlockContainer { padding-top: 3.2rem; max-width: 76rem; }
+.st-key-pages { gap: 0 .6rem; border-bottom: 1px solid #E4E4E4; padding-bottom: .4rem; margin-bottom: .6rem; }
 .stMainBlockContainer h1 { font-size: 2.1rem; padding: 0 0 .4rem; }
 .stMainBlockContainer h2 { font-size: 1.5rem; padding: 1.4rem 0 .2rem; }
 .stMainBlockContainer h3 { font-size: 1.2rem; padding: .6rem 0 0; }

@@ -1,6 +1,7 @@
 """One patient under one arm, as he is and with changes: solved anew, with the luck that he has in the run."""
 
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -24,6 +25,8 @@ THERAPY = "therapy: "  # begins the name of a change to the arm's policy
 BEFORE, AFTER = "before", "after"
 LOOKED_AT = 1024  # patients whose values give the ranges
 STEPS = 80  # places of a slider without steps of its own
+
+_COMPILING = threading.Lock()
 
 Kind = Literal["covariate", "parameter", "shared", "therapy"]
 Who = int | str
@@ -120,8 +123,9 @@ def admitted(study: Study, patient: Who) -> bool:
 
 
 def prepare(study: Study, arm: str) -> None:
-    """Compiles an arm, so that answers come at once."""
-    _lives(study.text, arm, TYPICAL, ())
+    """Compiles an arm, so that answers come at once; who asks for it meanwhile waits and finds it done."""
+    with _COMPILING:
+        _lives(study.text, arm, TYPICAL, ())
 
 
 def sliders(study: Study, arm: str, patient: Who) -> tuple[Slider, ...]:

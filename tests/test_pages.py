@@ -261,9 +261,8 @@ def test_a_telephone_finds_every_page(browser, server):
     view = browser.new_page(viewport={"width": 390, "height": 844})
     view.goto(server)
     view.wait_for_function("document.querySelector('h1')?.innerText === 'Study'", timeout=60_000)
-    view.get_by_test_id("stExpandSidebarButton").click()
     for name in PAGES:
-        assert view.get_by_role("link", name=name, exact=True).is_visible()
+        view.get_by_role("link", name=name, exact=True).wait_for(timeout=10_000)
     view.get_by_role("link", name="Trial", exact=True).click()
     view.wait_for_function("document.querySelector('h1')?.innerText === 'Trial'", timeout=60_000)
     view.close()

@@ -6,7 +6,6 @@ import streamlit as st
 
 from dashboards import page, people
 from dashboards.chart import chart
-from dashboards.page import plain
 from dashboards.plots import population
 from dashboards.results import Results
 from dashboards.written import number
@@ -18,16 +17,15 @@ def counted(results: Results) -> None:
     funnel = people.funnel(results)
     candidates, pool = int(funnel["patients"].iloc[0]), int(funnel["patients"].iloc[-1])
     eligible = int(funnel["patients"].iloc[-2])
-    columns = st.columns(4)
-    columns[0].metric("Candidates", f"{candidates:,}")
-    columns[0].caption(plain(f"drawn from {Path(results.study.recipe.reference).name}"))
-    columns[1].metric("Eligible", f"{eligible:,}")
-    columns[1].caption(f"{number(100 * eligible / candidates, 1)} % of candidates")
-    columns[2].metric("May enter the trial", f"{pool:,}")
-    columns[2].caption("eligible, with a sound life under every arm")
-    failed = people.failures(results)
-    columns[3].metric("Failed lives", f"{int(failed['lives'].sum()):,}")
-    columns[3].caption(f"of {eligible * len(results.study.arms):,}, left out under every arm")
+    failed = int(people.failures(results)["lives"].sum())
+    page.figures(
+        [
+            ("Candidates", f"{candidates:,}", f"drawn from {Path(results.study.recipe.reference).name}"),
+            ("Eligible", f"{eligible:,}", f"{number(100 * eligible / candidates, 1)} % of candidates"),
+            ("May enter the trial", f"{pool:,}", "eligible, with a sound life under every arm"),
+            ("Failed lives", f"{failed:,}", f"of {eligible * len(results.study.arms):,}, left out under every arm"),
+        ]
+    )
 
 
 def left_out(results: Results) -> None:
@@ -113,7 +111,8 @@ def correlations(results: Results) -> None:
         None if kind == "all" else kind,
         place="correlations",
         title="Rank correlations",
-        aid="Spearman's: 1 where two numbers rise together, −1 where one falls as the other rises.",
+        aid="Spearman's: 1 where two numbers rise together, −1 where one falls as the other rises. "
+        f"Written from {population.WRITTEN:g} on; exactly in the CSV.",
     )
 
 

@@ -5,7 +5,6 @@ import streamlit as st
 
 from dashboards import effects, page, people, responses
 from dashboards.chart import chart
-from dashboards.page import plain
 from dashboards.plots import effects as drawn
 from dashboards.plots import responses as lived
 from dashboards.plots.style import title
@@ -14,23 +13,27 @@ from dashboards.results import Results, question, range_of
 from dashboards.written import number, scale, with_interval
 
 TOGETHER, APART = "In one picture", "One picture an arm"
+MOST = 6  # arms whose means stand above the charts
 
 
 def counted(results: Results, endpoint: str) -> None:
     by = scale(results.endpoint(endpoint))
     arms = [arm.name for arm in results.study.arms]
-    columns = st.columns(len(arms) + 2 if len(arms) < 4 else 4)
-    for column, arm in zip(columns, arms[: len(columns) - 2], strict=False):
-        row = results.row(f"{endpoint}: mean, truth", arm)
-        column.metric(plain(f"Under {arm} [{by.unit}]"), number((row.value or 0.0) * by.factor, 1))
-        column.caption("true share of patients" if effects.binary(results, endpoint) else "true mean")
+    told = "true share of patients" if effects.binary(results, endpoint) else "true mean"
+    figures = []
+    for arm in arms[:MOST]:
+        mean = (results.row(f"{endpoint}: mean, truth", arm).value or 0.0) * by.factor
+        figures.append((f"Under {arm} [{by.unit}]", number(mean, 1), told))
     row = results.row(f"{endpoint}: difference, truth", results.contrast)
     value, lower, upper = (None if each is None else each * by.factor for each in (row.value, row.lower, row.upper))
-    columns[-2].metric(plain(f"{results.contrast} [{by.difference}]"), with_interval(value, None, None))
-    columns[-2].caption(plain(f"95 % interval {with_interval(value, lower, upper).partition('(')[2].rstrip(')')}"))
+    interval = with_interval(value, lower, upper).partition("(")[2].rstrip(")")
+    figures.append(
+        (results.contrast, with_interval(value, None, None), f"{by.difference}, 95 % interval {interval}".lstrip(", "))
+    )
     higher = effects.signs(results, endpoint).iloc[0]
-    columns[-1].metric(plain(str(higher["effect"]).capitalize()), f"{number(higher['share [%]'], 1)} %")
-    columns[-1].caption("of patients, each his own control")
+    share = f"{number(higher['share [%]'], 1)} %"
+    figures.append((str(higher["effect"]).capitalize(), share, "of patients, each his own control"))
+    page.figures(figures)
 
 
 @st.fragment

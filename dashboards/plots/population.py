@@ -18,6 +18,7 @@ NAMES = {
     people.POOL: "eligible with a sound life under every arm",
 }
 # From Okabe & Ito's blue to their vermilion through white: told apart by every kind of colour vision.
+WRITTEN = 0.2  # correlations from here on have their number in the picture
 DIVERGING = [[0.0, PALETTE[0]], [0.5, "#FFFFFF"], [1.0, PALETTE[1]]]
 SYMBOLS = ("diamond", "x", "triangle-down", "triangle-left", "circle", "triangle-right", "triangle-up")
 
@@ -141,7 +142,8 @@ def correlations(results: Results, among: str = people.CANDIDATES, kind: str | N
         xgap=1,
         ygap=1,
         hoverongaps=False,
-        texttemplate="%{z:.2f}" if len(names) <= 14 else None,
+        text=[[f"{value:.1f}" if abs(value) >= WRITTEN else "" for value in line] for line in matrix[1:, :-1]],
+        texttemplate="%{text}" if len(names) <= 14 else None,
         hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
         colorbar={
             "title": {"text": "rank correlation", "side": "right", "font": {"size": 12}},

@@ -12,7 +12,7 @@ LETTERS = 48  # characters of a line above a lane that a telephone shows
 LINE = 16  # pixels of a line of text
 LANE = 20  # pixels of a lane
 BOXES = 56  # pixels of the boxes above
-ABOVE = 62  # pixels between boxes and lanes: the legend, which takes two lines on a telephone
+ABOVE = 74  # pixels between boxes and lanes: the legend, which takes two lines on a telephone
 
 
 def design(results: Results) -> go.Figure:

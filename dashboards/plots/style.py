@@ -19,6 +19,32 @@ INK = "#222222"
 TARGET = "#009E73"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
+_AXIS = {"gridcolor": "#EEEEEE", "linecolor": "#BBBBBB", "showline": True, "zeroline": False, "ticks": ""}
+_BAR = {"outlinewidth": 0, "ticks": ""}
+# All that a figure needs of a template: plotly's own are ten times as long and sent with every figure.
+DRESS = go.layout.Template(
+    layout={
+        "autotypenumbers": "strict",
+        "colorway": PALETTE,
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "font": {"size": 13}},
+        "dragmode": False,  # on a telephone a finger scrolls the page
+        "xaxis": {**_AXIS, "title": {"standoff": 8, "font": {"size": 13}}},
+        "yaxis": {**_AXIS, "title": {"standoff": 15, "font": {"size": 13}}, "automargin": True},
+        "coloraxis": {"colorbar": _BAR},
+        "annotationdefaults": {"arrowcolor": INK, "arrowhead": 0, "arrowwidth": 1},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
+    },
+    data={
+        "heatmap": [{"colorbar": _BAR}],
+        "contour": [{"colorbar": _BAR}],
+        "bar": [{"marker": {"line": {"width": 0}}}],
+    },
+)
+
 CONFIG = {"displaylogo": False, "responsive": True, "displayModeBar": False, "showTips": False, "plotlyServerURL": ""}
 LINE = 46  # characters of a line that a telephone shows beneath a figure
 
@@ -75,23 +101,11 @@ def axes(figure: go.Figure, x: str, y: str, width: int = 38) -> None:
 
 def finished(figure: go.Figure, source: str, height: int) -> go.Figure:
     """The figure with its source beneath, in the common dress; the last thing done to it. height: pixels."""
-    lines = wrapped(safe(source), LINE + 6)
+    lines = wrapped(safe(f"Source: {source}"), LINE + 6)
     depth = figure.layout.xaxis.title.text.count("<br>") if figure.layout.xaxis.title.text else 0
     below = 62 + 17 * depth
-    figure.update_xaxes(
-        showline=True,
-        linecolor="#BBBBBB",
-        gridcolor="#EEEEEE",
-        zeroline=False,
-        title_standoff=8,
-        title_font_size=13,
-        automargin=False,
-    )
-    figure.update_yaxes(
-        showline=True, linecolor="#BBBBBB", gridcolor="#EEEEEE", zeroline=False, title_font_size=13, automargin=True
-    )
     figure.add_annotation(
-        text=f"Source: {lines}",
+        text=lines,
         xref="paper",
         yref="paper",
         x=1,
@@ -104,14 +118,9 @@ def finished(figure: go.Figure, source: str, height: int) -> go.Figure:
         font={"size": 11, "color": "#666666"},
     )
     return figure.update_layout(
-        template="plotly_white",
+        template=DRESS,
         height=height,
-        font={"family": FONT, "size": 13, "color": INK},
         margin={"l": 20, "r": 16, "t": 20, "b": below + 16 + 14 * (1 + lines.count("<br>"))},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
-        hovermode="closest",
-        hoverlabel={"font": {"size": 13}},
-        dragmode=False,  # on a telephone a finger scrolls the page
     )
 
 

@@ -36,6 +36,7 @@ def surface(results: Results, of: str, output: str, x: str, y: str) -> go.Figure
     else:
         figure.add_heatmap(**look)
     axes(figure, _title(one, x), _title(one, y), 34)
+    figure.update_xaxes(title_standoff=24)  # with a bar of colours plotly forgets the labels of the ticks
     return finished(figure, _source(results, one), 500).update_layout(margin_t=80)
 
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from analysis.sensitivity.indices import CONSTANT, Estimate, Indices, check_rows, collect, constant, nothing
+from analysis.sensitivity.indices import Indices, constant
 from analysis.sensitivity.method import Method
-from analysis.sensitivity.problem import Problem, check_single
+from analysis.sensitivity.problem import Problem
 from analysis.sensitivity.resampling import counts, generator
-from analysis.sensitivity.slices import centred, slices
+from analysis.sensitivity.sampled import measured
+from analysis.sensitivity.slices import slices
 from analysis.sensitivity.threads import one_thread
 
 MEASURES = ("delta", "S1")
-HANDLED = "failed lives are left out"
 GRID = 100  # values of the output at which densities are compared
 LEAST = 64  # lives
 FINEST = 48  # parts
@@ -38,30 +38,14 @@ def analyse(
     resamples is taken off (equation 30); resamples keep the widths. Intervals by a bootstrap of rows, moved to the
     value. Borgonovo 2007, Reliab Eng Syst Saf 92:771; Plischke, Borgonovo & Smith 2013, Eur J Oper Res 226:536.
     """
-    check_single(problem, "delta")
-    outputs = check_rows(points, outputs, size, problem)
-    sizes = np.array([size // part for part in (8, 4, 2) if size // part >= LEAST] + [size])
-    estimates = []
-    for column in outputs.T:
-        known = ~np.isnan(column)
-        used, dropped = int(known.sum()), int((~known).sum())
-        trouble = f"{used} lives are too few for densities, {LEAST} are the least" if used < LEAST else ""
-        if used and constant(column[known]):
-            trouble = CONSTANT
-        if trouble:
-            estimates.append(nothing(problem, 2, len(sizes), used, dropped, trouble))
-            continue
-        curve = []
-        for count in sizes:
-            rows = np.flatnonzero(known[:count])
-            value, resampled = np.full((2, len(problem.columns)), np.nan), np.empty((0, 2, len(problem.columns)))
-            if len(rows) >= LEAST:
-                wanted = max(BIAS, resamples) if count == size else BIAS
-                value, resampled = _measures(problem, points[rows], column[rows], wanted, seed)
-            curve.append(value)
-        resampled = centred(curve[-1], resampled)[:resamples]
-        estimates.append(Estimate(curve[-1], resampled, np.stack(curve), None, None, used, dropped))
-    return collect(problem, MEASURES, "delta", sizes, estimates, HANDLED, size)
+
+    def measure(rows: np.ndarray, y: np.ndarray, whole: bool) -> tuple[np.ndarray, np.ndarray, str]:
+        wanted = max(BIAS, resamples) if whole else BIAS
+        value, resampled = _measures(problem, points[rows], y, wanted, seed)
+        return value, resampled[:resamples], ""
+
+    few = f"densities, {LEAST} are the least"
+    return measured(problem, points, outputs, size, "delta", MEASURES, LEAST, few, measure)
 
 
 def parts(rows: int) -> int:

@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.sensitivity.indices import CONSTANT, Estimate, Indices, check_rows, collect, constant, nothing
+from analysis.sensitivity.indices import Indices
 from analysis.sensitivity.method import Method
-from analysis.sensitivity.problem import Problem, check_single
+from analysis.sensitivity.problem import Problem
 from analysis.sensitivity.resampling import counts, generator
-from analysis.sensitivity.slices import centred, slices
+from analysis.sensitivity.sampled import measured
+from analysis.sensitivity.slices import slices
 
 MEASURES = ("median", "maximum")
-HANDLED = "failed lives are left out"
 SLICES = 10
 ROWS_A_SLICE = 8
 DUMMIES = 50
@@ -36,45 +36,19 @@ def analyse(
     any effect has a distance above 0, which the verdict tells. Intervals by a bootstrap of rows, moved to the value.
     Pianosi & Wagener 2015, Environ Model Softw 67:1; 2018, Environ Model Softw 108:197.
     """
-    check_single(problem, "pawn")
-    outputs = check_rows(points, outputs, size, problem)
-    least = SLICES * ROWS_A_SLICE
-    sizes = np.array([size // part for part in (8, 4, 2) if size // part >= least] + [size])
-    estimates = []
-    for column in outputs.T:
-        known = ~np.isnan(column)
-        used, dropped = int(known.sum()), int((~known).sum())
-        trouble = f"{used} lives are too few for {SLICES} slices of {ROWS_A_SLICE}" if used < least else ""
-        if used and constant(column[known]):
-            trouble = CONSTANT
-        if trouble:
-            estimates.append(nothing(problem, 2, len(sizes), used, dropped, trouble))
-            continue
-        curve = []
-        for count in sizes:
-            rows = np.flatnonzero(known[:count])
-            value = np.full((2, len(problem.columns)), np.nan)
-            if len(rows) >= least:
-                value = _measures(problem, points[rows], column[rows], np.ones((1, len(rows))))[0]
-            curve.append(value)
-        rng = generator(seed)
-        y, u = column[known], points[known]
-        resampled = np.empty((0, 2, len(problem.columns)))
-        if resamples:
-            resampled = _measures(problem, u, y, counts(rng, used, resamples))
-        estimates.append(
-            Estimate(
-                curve[-1],
-                centred(curve[-1], resampled),
-                np.stack(curve),
-                None,
-                None,
-                used,
-                dropped,
-                remark=f"an input without effect has a median of {_dummy(y, rng):.2f}",
-            )
-        )
-    return collect(problem, MEASURES, "median", sizes, estimates, HANDLED, size)
+
+    def measure(rows: np.ndarray, y: np.ndarray, whole: bool) -> tuple[np.ndarray, np.ndarray, str]:
+        value = _measures(problem, points[rows], y, np.ones((1, len(y))))[0]
+        resampled, remark = np.empty((0, *value.shape)), ""
+        if whole:
+            rng = generator(seed)
+            if resamples:
+                resampled = _measures(problem, points[rows], y, counts(rng, len(y), resamples))
+            remark = f"an input without effect has a median of {_dummy(y, rng):.2f}"
+        return value, resampled, remark
+
+    few = f"{SLICES} slices of {ROWS_A_SLICE}"
+    return measured(problem, points, outputs, size, "pawn", MEASURES, SLICES * ROWS_A_SLICE, few, measure)
 
 
 class Ordered(NamedTuple):
