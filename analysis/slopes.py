@@ -11,7 +11,7 @@ from analysis.truth import NORMAL_95
 from solvers.derivative import Slopes, slopes
 from solvers.status import Status
 from solvers.twin import Covariate
-from trials import schema
+from trials import engines, schema
 from trials.endpoints import Endpoint
 from trials.entrants import Entrants, entrants
 from trials.study import Study
@@ -150,7 +150,9 @@ def _solved(
     """Lives with their derivatives by arm, and which were sound under every arm, (life,); the others are left out."""
     found = {}
     for i, arm in enumerate(study.arms):
-        found[arm.name] = slopes(study.twin, arm.policy, study.plan, study.seed, numbers)(lucks, values)
+        found[arm.name] = slopes(study.twin, arm.policy, study.plan, study.seed, engines.of(study, arm), numbers)(
+            lucks, values
+        )
         if progress:
             progress(i + 1, len(study.arms))
     sound = np.all([each.lives.status == Status.OK for each in found.values()], axis=0)

@@ -57,6 +57,11 @@ def local(workers: int | None = None) -> Map:
     return over
 
 
+def _flags() -> str:
+    """XLA_FLAGS of a worker: one thread, and those of this process, on which results depend."""
+    return f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD['XLA_FLAGS']}".strip()
+
+
 @contextlib.contextmanager
 def _client(workers: int) -> Iterator[Any]:
     import dask
@@ -86,6 +91,7 @@ def _client(workers: int) -> Iterator[Any]:
                 local_directory=scratch,
                 silence_logs=logging.CRITICAL,
                 memory_limit=0,
+                env={"XLA_FLAGS": _flags()},  # Dask's setting would give way to the flags of this process
             )
         )
         yield stack.enter_context(distributed.Client(cluster))

@@ -16,7 +16,7 @@ from dashboards.written import scale, unit
 from solvers.solve import Lives, free_solver
 from solvers.status import REASONS, Status
 from solvers.twin import Covariate, Parameter
-from trials import document, schema
+from trials import document, engines, schema
 from trials.eligibility import eligible
 from trials.study import Arm, Study, study
 
@@ -78,7 +78,7 @@ def _bench(text: str, arm: str) -> _Bench:
     parsed = _study(text)
     under = parsed.arm(arm)
     plan = parsed.plan._replace(outcomes=tuple(item.name for item in parsed.twin.outcomes))
-    return _Bench(parsed, under, free_solver(parsed.twin, under.policy, plan, parsed.seed))
+    return _Bench(parsed, under, free_solver(parsed.twin, under.policy, plan, parsed.seed, engines.of(parsed, under)))
 
 
 @functools.lru_cache(maxsize=4)

@@ -2,5 +2,10 @@
 
 import jax
 
-# Every state, time and dose is float64; set before any array exists, in every process that imports a twin.
+from solvers import tuning
+
+# XLA reads its flags when it first computes, which is still to come, in every process that imports a twin.
+tuning.apply()
+# Every state, time and dose is float64; set before any array exists.
 jax.config.update("jax_enable_x64", True)
+tuning.keep()

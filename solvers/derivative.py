@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from solvers.engine import Engine
 from solvers.policy import Policy
 from solvers.solve import Lives, Plan, life
 from solvers.twin import Twin
@@ -27,7 +28,9 @@ class Slopes(NamedTuple):
     folds: dict[str, np.ndarray]
 
 
-def slopes(twin: Twin, policy: Policy, plan: Plan, seed: int, numbers: Sequence[str]) -> Callable[..., Slopes]:
+def slopes(
+    twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine, numbers: Sequence[str]
+) -> Callable[..., Slopes]:
     """Compiles one arm with its derivatives. Returns solve(patients, values) -> Slopes, as `solvers.solve.solver`.
 
     numbers: parameters and covariates by which to differentiate. Raises ValueError for one that the twin lacks or that
@@ -44,7 +47,7 @@ def slopes(twin: Twin, policy: Policy, plan: Plan, seed: int, numbers: Sequence[
         fixed = {name: value for name, value in values.items() if name not in numbers}
 
         def lived(moved: Mapping[str, Any]) -> tuple:
-            whole = Lives(*life(twin, policy, plan, seed, patient, fixed | dict(moved), policy.numbers))
+            whole = Lives(*life(twin, policy, plan, seed, engine, patient, fixed | dict(moved), policy.numbers))
             return (whole.recorded, whole.folds), whole
 
         derived, whole = jax.jacfwd(lived, has_aux=True)({name: values[name] for name in numbers})

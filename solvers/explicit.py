@@ -1,45 +1,71 @@
-"""Explicit integration: the classical Runge-Kutta method on a given mesh."""
+"""Explicit integration on a given mesh: an embedded Runge-Kutta pair, with its error gathered step by step."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+
+from solvers.pairs import Pair
+
+Field = Callable[[Any, Any, Any], Any]
 
 
-def runge_kutta(field: Callable[[Any, Any, Any], Any], y: Any, p: Any, time: Any, steps: np.ndarray) -> Any:
-    """State after the steps [h], (n,), taken one after another by the classical Runge-Kutta method of order 4.
-
-    field(t, y, p) -> d/dt of y, a pytree like y [per h].
-    Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 2nd ed., table II.1.2.
-    """
-    lengths = jnp.asarray(steps, float)
-    starts = jnp.asarray(np.concatenate([[0.0], np.cumsum(steps)[:-1]]))
-
-    def moved(y: Any, k: Any, by: Any) -> Any:
-        return jax.tree.map(lambda a, b: a + by * b, y, k)
-
-    def step(i: Any, y: Any) -> Any:
-        h = lengths[i]
-        t = time + starts[i]
-        k1 = field(t, y, p)
-        k2 = field(t + h / 2, moved(y, k1, h / 2), p)
-        k3 = field(t + h / 2, moved(y, k2, h / 2), p)
-        k4 = field(t + h, moved(y, k3, h), p)
-        return jax.tree.map(lambda a, b, c, d, e: a + h / 6 * (b + 2 * c + 2 * d + e), y, k1, k2, k3, k4)
-
-    return jax.lax.fori_loop(0, len(steps), step, y)
-
-
-def mesh(duration: float, longest: float, halvings: int = 0) -> np.ndarray:
-    """Steps [h] that fill `duration`: equal ones of at most `longest`, the first halved towards its start.
+def steps(length: Any, count: Any, halvings: Any, i: Any) -> Any:
+    """Step `i` of an interval [its unit of time]: `count` equal ones, the first halved towards its start.
 
     halvings k cut the first step s into s/2^k, s/2^k, s/2^(k-1), ..., s/2: a dose makes the solution start like a
-    broken power of time, and equal steps would lose the order there.
+    broken power of time, and equal steps would lose the order there. There are count + halvings steps.
     """
-    count = math.ceil(duration / longest - 1e-9)
-    equal = np.full(count, duration / count)
-    first = equal[0] * 0.5 ** np.array([*range(1, halvings + 1), halvings])[::-1]
-    return np.concatenate([first, equal[1:]])
+    return length / count * 0.5 ** jnp.maximum(halvings - jnp.maximum(i - 1, 0), 0)
+
+
+def march(
+    pair: Pair,
+    field: Field,
+    y: Any,
+    p: Any,
+    time: Any,
+    length: Any,
+    count: Any,
+    halvings: Any,
+    floors: Any,
+) -> tuple[Any, Any]:
+    """State after an interval, and the sum over its steps of the largest error of a step, relative to its state.
+
+    field(t, y, p) -> d/dt of y; y: a tuple of scalars. count, halvings: whole numbers, see `steps`. floors: one a
+    state. The error of a step is h |sum e_i k_i|: that of the lower order, which the step itself does not have.
+    Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 2nd ed., section II.4.
+    """
+
+    def step(i: Any, carry: tuple) -> tuple:
+        t, y, first, error = carry
+        h = steps(length, count, halvings, i)
+        stages = [first]
+        for row, node in zip(pair.a, pair.c[1:], strict=True):
+            stages.append(field(t + node * h, _moved(y, stages, row, h), p))
+        gone = _moved(None, stages, pair.e, h)
+        y = _moved(y, stages, pair.b, h)
+        worst = jnp.max(
+            jnp.stack([jnp.abs(e) / (jnp.abs(a) + least) for e, a, least in zip(gone, y, floors, strict=True)])
+        )
+        return t + h, y, stages[-1] if pair.fsal else field(t + h, y, p), error + worst
+
+    begin = jnp.asarray(time, float)
+    carry = (begin, y, field(begin, y, p), jnp.zeros(()))
+    _, y, _, error = jax.lax.fori_loop(0, count + halvings, step, carry)
+    return y, error
+
+
+def _moved(y: Any, stages: list[Any], weights: Sequence[float], h: Any) -> Any:
+    """y + h sum w_i k_i; the sum alone where y is None."""
+    used = [(w, k) for w, k in zip(weights, stages, strict=True) if w]
+
+    def one(*parts: Any) -> Any:
+        total = used[0][0] * parts[0]
+        for (w, _), k in zip(used[1:], parts[1:], strict=True):
+            total = total + w * k
+        return h * total
+
+    by = jax.tree.map(one, *(k for _, k in used))
+    return by if y is None else jax.tree.map(jnp.add, y, by)

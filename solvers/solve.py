@@ -13,11 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from solvers.engine import Engine, mover
 from solvers.policy import Policy, Seen
 from solvers.status import Status
 from solvers.twin import Twin
 
 WIDTH = 256  # lanes in a block; tests/benchmarks/width.py measures others
+ALONE = 16  # lanes of a block of patients who are solved again, each with steps of his own
+ADAPTED = 1e-7  # error that is told of them: the adaptive solver is held to 1e-9 in every tick
 
 
 class Purpose(enum.IntEnum):
@@ -58,45 +61,77 @@ class Lives(NamedTuple):
 
     recorded: outcome -> (patient, record); an action is the amount given since the record before.
     measured: output -> (patient, visit), with error. folds: name -> (patient,). status: (patient,) of Status.
+    error: (patient,), estimated, of the outputs, relative to |output| + 0.001 max |output|; 0 for a closed form.
     """
 
     recorded: dict[str, np.ndarray]
     measured: dict[str, np.ndarray]
     folds: dict[str, np.ndarray]
     status: np.ndarray
+    error: np.ndarray
 
 
-def solver(twin: Twin, policy: Policy, plan: Plan, seed: int, width: int = WIDTH) -> Callable[..., Lives]:
+def solver(
+    twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine, width: int = WIDTH
+) -> Callable[..., Lives]:
     """Compiles one arm. Returns solve(patients, values) -> Lives.
 
     patients: their numbers, (n,) with n <= width; they key the random numbers. values: parameters and covariates by
-    name, each (n,). Raises ValueError for a plan that names an unknown outcome or a block wider than `width`.
+    name, each (n,). Who is estimated to be off by more than the engine's tolerance is solved again, adaptively, with
+    steps of his own; where they do not help either, he is INACCURATE.
+    Raises ValueError for a plan that names an unknown outcome or a block wider than `width`.
     """
     _check_outcomes(twin, plan)
     names = [variable.name for variable in twin.variables]
-    # The settings are constants of this program.
-    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, settings=policy.numbers)))
+
+    # The settings are constants of these programs.
+    def compiled(by: Engine) -> Callable[..., Any]:
+        return jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, by, settings=policy.numbers)))
+
+    meshed = compiled(engine)
+    adaptive = compiled(Engine("own", engine.tolerance))
+
+    def block(program: Callable[..., Any], lanes: int, patients: np.ndarray, values: Mapping[str, np.ndarray]) -> Lives:
+        count = len(patients)
+        padded = np.minimum(np.arange(lanes), count - 1)  # padding repeats the last patient
+        given = {name: np.asarray(values[name], float)[padded] for name in names}
+        lives = program(np.asarray(patients)[padded], given)
+        return jax.tree.map(lambda leaf: np.array(leaf[:count]), Lives(*lives))
 
     def solve(patients: np.ndarray, values: Mapping[str, np.ndarray]) -> Lives:
         count = len(patients)
         if not 0 < count <= width:
             raise ValueError(f"a block takes 1 to {width} patients, got {count}")
-        lanes = np.minimum(np.arange(width), count - 1)  # padding repeats the last patient
-        lives = compiled(np.asarray(patients)[lanes], {name: np.asarray(values[name], float)[lanes] for name in names})
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], Lives(*lives))
+        whole = block(meshed, width, patients, values)
+        again = np.flatnonzero(_inaccurate(whole, engine))
+        for start in range(0, len(again) if twin.ode else 0, ALONE):
+            some = again[start : start + ALONE]
+            better = block(
+                adaptive, ALONE, np.asarray(patients)[some], {name: np.asarray(values[name])[some] for name in names}
+            )
+            better = better._replace(error=np.where(better.status == Status.OK, ADAPTED, np.nan))
+            jax.tree.map(lambda all_of_them, new, at=some: all_of_them.__setitem__(at, new), whole, better)
+        whole.status[_inaccurate(whole, engine) & (whole.status == Status.OK)] = int(Status.INACCURATE)
+        return whole
 
     return solve
 
 
-def free_solver(twin: Twin, policy: Policy, plan: Plan, seed: int) -> Callable[..., Lives]:
+def _inaccurate(lives: Lives, engine: Engine) -> np.ndarray:
+    """Who may be off by more than the tolerance, or left the finite numbers, as too long a step makes one."""
+    return ~(lives.error <= engine.tolerance) & (lives.status != Status.BAD_PARAMETER)
+
+
+def free_solver(twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine) -> Callable[..., Lives]:
     """Compiles one arm so that its therapy stays free. Returns solve(patients, values, settings) -> Lives.
 
     patients, values: as `solver` takes them, without padding: another number of patients compiles again. settings:
-    every setting of the policy by name, each (n,). With the policy's own settings the lives are those of `solver`, but
-    for rounding: the programs differ.
+    every setting of the policy by name, each (n,). With the policy's own settings the lives are those of `solver`
+    within the tolerance: steps are as fine everywhere as the engine has them anywhere.
     """
     _check_outcomes(twin, plan)
-    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed)))
+    finest = engine.everywhere()
+    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, finest)))
     names = [variable.name for variable in twin.variables]
 
     def solve(patients: np.ndarray, values: Mapping[str, np.ndarray], settings: Mapping[str, np.ndarray]) -> Lives:
@@ -120,11 +155,22 @@ def life(
     policy: Policy,
     plan: Plan,
     seed: int,
+    engine: Engine,
     patient: Any,
     values: Mapping[str, Any],
     settings: Mapping[str, Any],
+    mesh: tuple[Any, Any] | None = None,
+    keep: Callable[[Any, Any], Any] = lambda acted, ended: (),
 ) -> tuple:
-    """One patient's life under one arm; the fields of Lives, without the patient axis."""
+    """One patient's life under one arm; the fields of Lives, without the patient axis.
+
+    mesh: counts and halvings of the steps of each tick, (tick,) each; those of the engine where None. keep: of the
+    states after an action and at the end of its tick; what it gives is stacked over ticks and follows the fields.
+    """
+    move = mover(twin, engine)
+    counts, halvings = mesh or (np.asarray(engine.counts, int), np.asarray(engine.halvings, int))
+    if engine.tier == "own":
+        counts = halvings = np.zeros(plan.ticks, int)
     typical = {parameter.name: parameter.typical for parameter in twin.parameters}
     known = {covariate.name: values[covariate.name] for covariate in twin.covariates}
     p = twin.namespace(values)
@@ -142,8 +188,8 @@ def life(
         return {fold.name: fold.step(totals[fold.name], before, after, time, plan.tick) for fold in plan.folds}
 
     def tick(carry: tuple, now: tuple) -> tuple:
-        y, memory, totals, before, worst = carry
-        number, visit, z, takes = now
+        y, memory, totals, before, worst, error = carry
+        number, visit, z, takes, count, halved = now
         time = number * plan.tick
         true, measured, health = look(y, time, visit, z)
         after_first = number > 0
@@ -155,19 +201,21 @@ def life(
         kept = takes if policy.by_patient else 1.0
         given = {name: jnp.asarray(amount, float) * kept for name, amount in amounts.items()}
         action = twin.action(**given)
-        y = twin.advance(y, p, action, time, plan.tick)
-        return (y, memory, totals, true, jnp.maximum(worst, health)), (true, measured, action._asdict())
+        acted = twin.ode.jump(y, action, p) if twin.ode else y
+        y, added = move(y, p, action, time, plan.tick, count, halved)
+        carry = (y, memory, totals, true, jnp.maximum(worst, health), error + added)
+        return carry, (true, measured, action._asdict(), keep(acted, y))
 
     y = twin.initial(p)
     memory = policy.begin(twin.namespace(typical | known), settings)
     totals = {fold.name: jnp.asarray(fold.initial, float) for fold in plan.folds}
     start, _, worst = look(y, 0.0, False, noise[0])
     numbers = jnp.arange(plan.ticks, dtype=float)
-    steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken)
+    steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken, jnp.asarray(counts), jnp.asarray(halvings))
     seen_by_tick: Any
-    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst), steps)
-    y, _, totals, before, worst = carry
-    true, measured, given = seen_by_tick
+    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst, jnp.zeros(())), steps)
+    y, _, totals, before, worst, error = carry
+    true, measured, given, kept = seen_by_tick
     end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), noise[-1])
     totals = gather(totals, before, end, (plan.ticks - 1) * plan.tick)
 
@@ -181,7 +229,7 @@ def life(
             recorded[outcome] = jnp.diff(running, prepend=0.0)
     seen = {name: jnp.append(measured[name], measured_end[name])[visits] for name in outputs if name in plan.outcomes}
     worst = jnp.maximum(jnp.maximum(worst, health), _within_bounds(twin, values))
-    return recorded, seen, totals, worst.astype(jnp.int8)
+    return recorded, seen, totals, worst.astype(jnp.int8), error, *kept
 
 
 def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Array, jax.Array]:

@@ -12,6 +12,7 @@ class Status(enum.IntEnum):
     NOT_FINITE = 3  # a state or outcome left the finite numbers
     OUT_OF_BOUNDS = 4  # an outcome left the range that its twin declares possible
     BAD_PARAMETER = 5  # a parameter or covariate lies outside its declared bounds
+    INACCURATE = 6  # the estimated error of its solution stays beyond the tolerance
 
 
 REASONS: dict[Status, str] = {
@@ -21,6 +22,7 @@ REASONS: dict[Status, str] = {
     Status.NOT_FINITE: "a state or outcome is not finite",
     Status.OUT_OF_BOUNDS: "an outcome left its possible range",
     Status.BAD_PARAMETER: "a parameter or covariate lies outside its bounds",
+    Status.INACCURATE: "its solution is less accurate than asked",
 }
 
-FAILED = (Status.NOT_FINITE, Status.OUT_OF_BOUNDS, Status.BAD_PARAMETER)
+FAILED = (Status.NOT_FINITE, Status.OUT_OF_BOUNDS, Status.BAD_PARAMETER, Status.INACCURATE)

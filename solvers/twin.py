@@ -1,4 +1,4 @@
-"""The twin: what it is made of, and `ode_twin`, which makes one from a right-hand side.
+"""The twin: what it is made of.
 
 A twin is data (parameters, covariates, actions, outputs) and pure functions for ONE patient; lanes come by vmap.
 Parameters and covariates reach those functions as one namespace `p` of scalars: `p.clearance`, `p.age`.
@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 
 from solvers import quantity
-from solvers.explicit import mesh, runge_kutta
 
 Evidence = Literal["fitted", "published", "assumed"]
 
@@ -154,6 +153,22 @@ def _check_described(name: str, unit: str, source: str, evidence: str) -> None:
         raise ValueError(f"'{name}': evidence '{evidence}' is none of: fitted, published, assumed")
 
 
+class Ode(NamedTuple):
+    """The differential equations of a twin. field(t [h], y, p) -> d/dt of y; y: a tuple of scalars with names.
+
+    jump(y, action, p) -> the state after an action.
+    """
+
+    states: tuple[str, ...]
+    field: Callable[[Any, Any, Any], Any]
+    jump: Callable[[Any, Any, Any], Any]
+
+    @property
+    def state(self) -> Any:
+        """The class of y."""
+        return named("State", list(self.states))
+
+
 class Twin(NamedTuple):
     """One model of a patient. All functions are pure and written for one patient with scalars.
 
@@ -161,6 +176,8 @@ class Twin(NamedTuple):
     observe(state, p, time) -> outputs by name; derive(p) -> further scalars of p, once per patient.
     starts: named rules (p_typical, target, every [h]) -> starting amount per `every` of the twin's first action:
     what the typical patient with these covariates needs.
+    ode: the equations that `advance` solves, where there are some: the engine solves them its own way, and `advance`
+    with an adaptive step, slowly and to rounding.
     """
 
     name: str
@@ -176,6 +193,7 @@ class Twin(NamedTuple):
     observe: Callable[[Any, Any, Any], Mapping[str, jax.Array]]
     method: str
     starts: Mapping[str, Callable[[Any, float, float], Any]] = {}
+    ode: Ode | None = None
 
     @property
     def variables(self) -> tuple[Parameter | Covariate, ...]:
@@ -201,20 +219,20 @@ class Twin(NamedTuple):
         missing = [name for name in names if name not in values]
         if missing:
             raise ValueError(f"twin '{self.name}' lacks {', '.join(missing)}; give every parameter and covariate")
-        given = _named("Given", names)(**{name: jnp.asarray(values[name], float) for name in names})
+        given = named("Given", names)(**{name: jnp.asarray(values[name], float) for name in names})
         derived = dict(self.derive(given))
-        return _named("Patient", [*names, *derived])(**given._asdict(), **derived)
+        return named("Patient", [*names, *derived])(**given._asdict(), **derived)
 
     def action(self, **amounts: Any) -> Any:
         """An action with named amounts; those left out are 0."""
         names = [action.name for action in self.actions]
-        return _named("Action", names)(**{name: jnp.asarray(amounts.get(name, 0.0), float) for name in names})
+        return named("Action", names)(**{name: jnp.asarray(amounts.get(name, 0.0), float) for name in names})
 
 
 _classes: dict[tuple[str, ...], Any] = {}
 
 
-def _named(kind: str, names: list[str]) -> Any:
+def named(kind: str, names: list[str]) -> Any:
     """One NamedTuple class per set of names: jax compares pytree classes by identity."""
     key = (kind, *names)
     if key not in _classes:
@@ -225,62 +243,3 @@ def _named(kind: str, names: list[str]) -> Any:
 def nothing(p: Any) -> Mapping[str, jax.Array]:
     """The `derive` of a twin that derives nothing."""
     return {}
-
-
-def ode_twin(
-    rhs: Callable[[Any, Any, Any], Mapping[str, Any]],
-    *,
-    name: str,
-    title: str,
-    source: str,
-    states: tuple[str, ...],
-    parameters: tuple[Parameter, ...],
-    actions: tuple[Action, ...],
-    outputs: tuple[Output, ...],
-    initial: Callable[[Any], Mapping[str, Any]],
-    act: Callable[[Any, Any, Any], Mapping[str, Any]],
-    observe: Callable[[Any, Any, Any], Mapping[str, Any]],
-    step: float,
-    halvings: int = 0,
-    covariates: tuple[Covariate, ...] = (),
-    derive: Callable[[Any], Mapping[str, Any]] = nothing,
-    starts: Mapping[str, Callable[[Any, float, float], Any]] | None = None,
-) -> Twin:
-    """A twin whose `advance` integrates a right-hand side.
-
-    rhs(t, y, p) -> d/dt of every state by name [per h]; y has named states. initial(p) -> states by name.
-    act(y, action, p) -> the states that an action changes, as a jump at the start of the tick.
-    step: the longest Runge-Kutta step [h]. halvings: how often the first step of a tick is halved towards its start.
-    Raises ValueError where rhs or initial leave a state out or name one that there is not.
-    """
-    state = _named("State", list(states))
-
-    def complete(values: Mapping[str, Any], what: str) -> Any:
-        if set(values) != set(states):
-            odd = sorted(set(values) ^ set(states))
-            raise ValueError(f"twin '{name}': {what} must give each of {', '.join(states)}; look at {', '.join(odd)}")
-        return state(**{key: jnp.asarray(values[key], float) for key in states})
-
-    def field(t: Any, y: Any, p: Any) -> Any:
-        return complete(rhs(t, y, p), "rhs")
-
-    def advance(y: Any, p: Any, action: Any, time: Any, tick: float) -> Any:
-        y = y._replace(**{key: jnp.asarray(value, float) for key, value in act(y, action, p).items()})
-        return runge_kutta(field, y, p, time, mesh(tick, step, halvings))
-
-    graded = f", the first of a tick halved {halvings} times" if halvings else ""
-    return Twin(
-        name=name,
-        title=title,
-        source=source,
-        parameters=parameters,
-        covariates=covariates,
-        actions=actions,
-        outputs=outputs,
-        derive=derive,
-        initial=lambda p: complete(initial(p), "initial"),
-        advance=advance,
-        observe=observe,
-        method=f"classical Runge-Kutta of order 4, step at most {step:g} h{graded}",
-        starts=starts or {},
-    )

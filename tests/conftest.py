@@ -1,11 +1,17 @@
 """What tests share: a small study, and one real run of it."""
 
 import logging
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# What is compiled is shared by all processes of a session, and nothing is written to the user's home.
+os.environ["TRIALTWIN_CACHE"] = tempfile.mkdtemp(prefix="trialtwin-cache-")
 
 import trials
 from analysis.summary import summarise
@@ -56,6 +62,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of reference data, ../shared, is absent")
     return SHARED
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache() -> Iterator[None]:
+    yield
+    shutil.rmtree(os.environ["TRIALTWIN_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -21,8 +21,8 @@ from analysis.truth import pool
 from analysis.worth import worth
 from dashboards.cli import main
 from solvers.solve import solver
+from trials import engines, schema, store
 from trials import experiment as experiments
-from trials import schema, store
 from trials.entrants import entrants
 from trials.run import cohort, lived, run
 from trials.study import Study, read
@@ -140,7 +140,9 @@ def test_a_surrogate_answers_what_if_near_what_is_simulated(driven, study):
     values = study.population.patients(eligible.points(point, len(study.population.inputs)))
     lucks = np.arange(200)
     many = {name: np.repeat(value, len(lucks)) for name, value in values.items()} | {"age": np.full(len(lucks), 70.0)}
-    lived = solver(study.twin, study.arms[0].policy, study.plan, study.seed)(lucks, many)
+    lived = solver(study.twin, study.arms[0].policy, study.plan, study.seed, engines.of(study, study.arms[0]))(
+        lucks, many
+    )
     simulated = lived.folds[str(study.endpoints[0].fold)].mean()
     assert abs(said.values[place] - simulated) < 2 * said.rmse[place]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from solvers import twins
+from solvers.engine import Engine
 from solvers.solve import Plan, free_solver, solver
 from solvers.status import Status
 from trials import policies
@@ -11,6 +12,8 @@ from trials import policies
 TICK = 12.0
 TWIN = twins.load("warfarin-inr")
 PLAN = Plan(TICK, 28, tuple(range(29)), (0, 6, 10, 14, 28), ("inr", "dose"), taken=0.9)
+# Fine steps whatever a setting does.
+ENGINE = Engine("explicit", 1e-5, counts=(32,) * PLAN.ticks, halvings=(6,) * PLAN.ticks, floors=(1.0,) * 10)
 WRITTEN = {
     "fixed-oral": {"dose": "5 mg", "every": "24 h", "from": "1 day", "doses": "6"},
     "titrated-oral": {
@@ -43,7 +46,7 @@ def lives(policy, *changes):
     count = len(settings)
     values = {name: np.full(count, value) for name, value in TWIN.typical().items()}
     numbers = {name: np.array([each[name] for each in settings]) for name in policy.settings}
-    return free_solver(TWIN, policy, PLAN, 7)(np.full(count, 3), values, numbers)
+    return free_solver(TWIN, policy, PLAN, 7, ENGINE)(np.full(count, 3), values, numbers)
 
 
 def test_settings_lie_within_their_bounds_and_on_their_steps(policy):
@@ -61,9 +64,9 @@ def test_settings_lie_within_their_bounds_and_on_their_steps(policy):
 def test_the_settings_as_written_give_the_lives_of_a_run(policy):
     count = 4
     values = {name: np.full(count, value) for name, value in TWIN.typical().items()}
-    run = solver(TWIN, policy, PLAN, 7, count)(np.arange(count), values)
+    run = solver(TWIN, policy, PLAN, 7, ENGINE, count)(np.arange(count), values)
     numbers = {name: np.full(count, value) for name, value in policy.numbers.items()}
-    free = free_solver(TWIN, policy, PLAN, 7)(np.arange(count), values, numbers)
+    free = free_solver(TWIN, policy, PLAN, 7, ENGINE)(np.arange(count), values, numbers)
     assert run.status.tolist() == free.status.tolist() == [Status.OK] * count
     for name, recorded in run.recorded.items():
         np.testing.assert_allclose(free.recorded[name], recorded, rtol=1e-10, atol=1e-12)  # rounding of two programs

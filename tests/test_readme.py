@@ -37,7 +37,7 @@ def test_the_python_example_runs_and_prints_an_answer(tmp_path):
 
 
 def test_the_twin_that_it_shows_is_a_twin():
-    block = re.search(r"    from solvers\.twin import Action.*?\n    \)\n", README, re.S)
+    block = re.search(r"    from solvers\.ode import ode_twin.*?\n    \)\n", README, re.S)
     assert block is not None
     names: dict = {}
     exec("\n".join(line[4:] for line in block[0].splitlines()), names)

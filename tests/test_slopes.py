@@ -6,6 +6,7 @@ import pytest
 from analysis.slopes import derivatives, elasticities
 from solvers.derivative import slopes
 from solvers.solve import solver
+from trials import engines
 from trials.study import Study, read
 
 THEOPHYLLINE = """
@@ -43,8 +44,8 @@ def test_derivatives_are_those_of_finite_differences(tmp_path, small_text):
     policy, plan = study.arms[1].policy, study.plan
     numbers = np.arange(24)
     values = study.population.draw(0, 24)
-    found = slopes(study.twin, policy, plan, study.seed, names)(numbers, values)
-    solve = solver(study.twin, policy, plan, study.seed)
+    found = slopes(study.twin, policy, plan, study.seed, engines.of(study, study.arms[1]), names)(numbers, values)
+    solve = solver(study.twin, policy, plan, study.seed, engines.of(study, study.arms[1]))
     np.testing.assert_allclose(found.lives.recorded["inr"], solve(numbers, values).recorded["inr"], rtol=1e-12)
     for i, name in enumerate(names):
         step = 1e-5 * np.abs(values[name])
@@ -69,7 +70,9 @@ def test_a_linear_twin_scales_with_its_clearance_and_volume(linear):
     over = data["time_value"].sel(trace="concentration: high", time_measure="per 1 %")
     numbers = [str(name) for name in data["input"].values]
     middle = linear.population.patients(np.full((1, len(linear.population.inputs)), 0.5))
-    lived = solver(linear.twin, linear.arms[1].policy, linear.plan, linear.seed)(np.arange(1), middle)
+    lived = solver(linear.twin, linear.arms[1].policy, linear.plan, linear.seed, engines.of(linear, linear.arms[1]))(
+        np.arange(1), middle
+    )
     concentration = lived.recorded["concentration"][0]
     scaled = [name for name in numbers if "clearance" in name or "volume" in name]
     assert len(scaled) == 2
@@ -87,7 +90,9 @@ def test_a_bound_by_derivatives_is_no_smaller_than_the_index(linear):
     population, count = linear.population, 8000
     names = [one.name for one in population.inputs]
     points, others = rng.random((2, count, len(names)))
-    solve = solver(linear.twin, linear.arms[0].policy, linear.plan, linear.seed, count)
+    solve = solver(
+        linear.twin, linear.arms[0].policy, linear.plan, linear.seed, engines.of(linear, linear.arms[0]), count
+    )
 
     def at(points: np.ndarray) -> np.ndarray:
         return solve(np.arange(count), population.patients(points)).recorded["concentration"][:, 6]
@@ -105,11 +110,11 @@ def test_what_has_no_derivative_is_refused_by_name(tmp_path, small_text):
     path = tmp_path / "study.yaml"
     path.write_text(small_text, encoding="utf-8")
     study = read(path)
-    policy, plan = study.arms[0].policy, study.plan
+    policy, plan, engine = study.arms[0].policy, study.plan, engines.of(study, study.arms[0])
     with pytest.raises(ValueError, match="'cyp2c9' has levels, and no derivative; leave it out"):
-        slopes(study.twin, policy, plan, study.seed, ("cyp2c9",))
+        slopes(study.twin, policy, plan, study.seed, engine, ("cyp2c9",))
     with pytest.raises(ValueError, match="'mass' is no number of twin"):
-        slopes(study.twin, policy, plan, study.seed, ("mass",))
+        slopes(study.twin, policy, plan, study.seed, engine, ("mass",))
 
 
 def test_a_study_without_a_smooth_endpoint_is_refused(tmp_path):

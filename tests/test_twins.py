@@ -1,5 +1,6 @@
 """The contract of twins: every file of solvers/twins keeps it, with no edit here."""
 
+import functools
 import math
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from solvers import twins
+from solvers.pilots import choose
 from solvers.policy import Policy
 from solvers.solve import Plan, solver
 from solvers.status import Status
@@ -37,6 +39,16 @@ def amount(twin):
     return min(10.0, twin.actions[0].bounds[1])
 
 
+@functools.cache
+def _engine(name):
+    twin = twins.load(name)
+    return choose(twin, still(twin, amount(twin)), plan(twin), 1, np.arange(4), values(twin, 4))
+
+
+def engine(twin):
+    return _engine(twin.name)
+
+
 def test_its_name_is_that_of_its_file(twin):
     assert twin.name in twins.names()
     assert twins.load(twin.name) is twin
@@ -56,7 +68,7 @@ def test_names_are_unique(twin):
 
 
 def test_the_typical_patient_lives(twin):
-    lives = solver(twin, still(twin, amount(twin)), plan(twin), 1, 8)(np.arange(8), values(twin, 8))
+    lives = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 8)(np.arange(8), values(twin, 8))
     assert (lives.status == Status.OK).all()
     for recorded in lives.recorded.values():
         assert recorded.shape == (8, 5)
@@ -64,8 +76,8 @@ def test_the_typical_patient_lives(twin):
 
 
 def test_an_action_changes_what_is_seen(twin):
-    idle = solver(twin, still(twin), plan(twin), 1, 2)(np.arange(2), values(twin, 2))
-    treated = solver(twin, still(twin, amount(twin)), plan(twin), 1, 2)(np.arange(2), values(twin, 2))
+    idle = solver(twin, still(twin), plan(twin), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
+    treated = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
     assert any(not np.allclose(idle.recorded[name], treated.recorded[name]) for name in idle.recorded)
 
 
@@ -79,11 +91,13 @@ def test_two_half_ticks_are_one_tick(twin):
 
 
 def test_what_the_clinic_does_is_not_missed(twin):
-    own = solver(twin, still(twin, amount(twin)), plan(twin)._replace(taken=0.0), 1, 2)(np.arange(2), values(twin, 2))
+    own = solver(twin, still(twin, amount(twin)), plan(twin)._replace(taken=0.0), 1, engine(twin), 2)(
+        np.arange(2), values(twin, 2)
+    )
     clinic = still(twin, amount(twin))._replace(by_patient=False)
-    given = solver(twin, clinic, plan(twin)._replace(taken=0.0), 1, 2)(np.arange(2), values(twin, 2))
-    treated = solver(twin, still(twin, amount(twin)), plan(twin), 1, 2)(np.arange(2), values(twin, 2))
-    idle = solver(twin, still(twin), plan(twin), 1, 2)(np.arange(2), values(twin, 2))
+    given = solver(twin, clinic, plan(twin)._replace(taken=0.0), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
+    treated = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
+    idle = solver(twin, still(twin), plan(twin), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
     for name in treated.recorded:
         assert np.array_equal(given.recorded[name], treated.recorded[name])
         assert np.array_equal(own.recorded[name], idle.recorded[name])
@@ -92,8 +106,8 @@ def test_what_the_clinic_does_is_not_missed(twin):
 def test_a_patient_without_finite_parameters_is_a_status_and_spares_his_neighbours(twin):
     sick = values(twin, 4)
     sick[twin.parameters[0].name][2] = math.nan
-    lives = solver(twin, still(twin, amount(twin)), plan(twin), 1, 4)(np.arange(4), sick)
-    healthy = solver(twin, still(twin, amount(twin)), plan(twin), 1, 4)(np.arange(4), values(twin, 4))
+    lives = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 4)(np.arange(4), sick)
+    healthy = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 4)(np.arange(4), values(twin, 4))
     assert lives.status.tolist() == [1, 1, int(Status.BAD_PARAMETER), 1]
     for name, recorded in lives.recorded.items():
         assert np.array_equal(recorded[[0, 1, 3]], healthy.recorded[name][[0, 1, 3]])
@@ -101,7 +115,9 @@ def test_a_patient_without_finite_parameters_is_a_status_and_spares_his_neighbou
 
 def test_measurement_error_has_the_declared_spread(twin):
     count = 512
-    lives = solver(twin, still(twin, amount(twin)), plan(twin), 3, count)(np.arange(count), values(twin, count))
+    lives = solver(twin, still(twin, amount(twin)), plan(twin), 3, engine(twin), count)(
+        np.arange(count), values(twin, count)
+    )
     for output in twin.outputs:
         true = lives.recorded[output.name][:, -1]
         measured = lives.measured[output.name][:, -1]

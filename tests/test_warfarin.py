@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from solvers.explicit import mesh, runge_kutta
-from solvers.reference import reference
 from solvers.twins import warfarin_inr, warfarin_pca
 from trials.run import cohort
 
@@ -112,74 +110,6 @@ def test_stored_lives_are_those_of_lsoda_under_the_doses_that_were_taken(small_r
             doses = data["dose"].values[arm, patient, 1:]  # what was taken since the record of the day before
             assert (doses > 0).sum() > 60
             np.testing.assert_allclose(data["inr"].values[arm, patient], lsoda(values, doses), rtol=0, atol=1e-5)
-
-
-def varied(count):
-    """Patients over the whole range of parameters, ages and genotypes."""
-    rng = np.random.default_rng(3)
-    values = {name: np.full(count, value) for name, value in INR.typical().items()}
-    for parameter in INR.parameters:
-        if parameter.spread:
-            values[parameter.name] = values[parameter.name] * np.exp(parameter.spread.sd * rng.standard_normal(count))
-    values["age"] = rng.uniform(50, 80, count)
-    values["cyp2c9"] = rng.integers(0, 6, count).astype(float)
-    values["vkorc1"] = rng.integers(0, 3, count).astype(float)
-    return values
-
-
-def test_inr_is_within_1e_5_of_diffrax():
-    state = type(INR.initial(INR.namespace(INR.typical())))
-
-    def field(t, y, p):
-        return state(**warfarin_inr.rhs(t, y, p))
-
-    def trusted(values):
-        p = INR.namespace(values)
-
-        def day(y, number):
-            y = reference(field, y._replace(depot=y.depot + 2.5), p, number * 24.0, 24.0, rtol=1e-9)
-            return y, INR.observe(y, p, 0.0)["inr"]
-
-        return jax.lax.scan(day, INR.initial(p), jnp.arange(60, dtype=float))[1]
-
-    values = varied(24)
-    expected = jax.jit(jax.vmap(trusted))(values)
-    inr = jax.jit(jax.vmap(lambda each: daily_inr(each, 5.0, 60)))(values)
-    assert inr.shape == (24, 60)
-    assert float(expected.max()) > 5.0
-    np.testing.assert_allclose(inr, expected, rtol=0, atol=1e-5)
-
-
-def test_the_method_has_order_four():
-    # Away from C = 0, where the model itself is smooth: after a week of treatment, without another dose.
-    state = type(INR.initial(INR.namespace(INR.typical())))
-    p = INR.namespace(INR.typical())
-
-    def field(t, y, p):
-        return state(**warfarin_inr.rhs(t, y, p))
-
-    y = INR.initial(p)
-    for day in range(7):
-        y = INR.advance(y, p, INR.action(dose=10.0), 24.0 * day, 24.0)
-    exact = reference(field, y, p, 0.0, 24.0, rtol=1e-12)
-
-    def error(step):
-        end = runge_kutta(field, y, p, 0.0, mesh(24.0, step))
-        return max(float(abs(a - b)) for a, b in zip(end, exact, strict=True))
-
-    steps = [0.6, 0.4, 0.3, 0.2]
-    errors = [error(step) for step in steps]
-    order = np.polyfit(np.log(steps), np.log(errors), 1)[0]
-    assert order == pytest.approx(4.0, abs=0.25)
-    assert min(errors) > 1e-12  # rounding has not taken over
-
-
-def test_a_mesh_fills_its_tick():
-    steps = mesh(12.0, 0.25, 6)
-    assert steps.sum() == pytest.approx(12.0, rel=1e-15)
-    assert steps.max() == 0.25
-    assert steps[0] == steps[1] == 0.25 / 64
-    assert len(mesh(12.0, 5.0)) == 3
 
 
 def test_activity_after_100_mg_follows_the_reference_curve(shared):

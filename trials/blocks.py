@@ -1,9 +1,11 @@
 """What the store of a study consists of: groups of patients, their arrays, the keys of blocks and the tasks that fill
 them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from solvers.engine import Engine
 from solvers.status import Status
 from trials import key, schema, store
 from trials.experiment import Experiment
@@ -41,6 +43,7 @@ def layout(plan: Study) -> store.Layout:
     for fold in plan.plan.folds:
         variables[fold.name] = (lives, "f8", {"long_name": "gathered at every tick"})
     meanings = " ".join(status.name.lower() for status in Status)
+    variables[schema.ERROR] = (lives, "f8", {"long_name": "estimated error of the solution, relative", "units": "1"})
     variables[schema.STATUS] = (lives, "i1", {"flag_values": [int(s) for s in Status], "flag_meanings": meanings})
     for variable in plan.population.variables:
         described: dict[str, Any] = {"units": variable.unit, "long_name": variable.title or variable.name}
@@ -63,44 +66,62 @@ def layout(plan: Study) -> store.Layout:
 Keys = dict[str, dict[str, str]]
 
 
-def block_keys(plan: Study, made_by: dict[str, Any]) -> Keys:
+Engines = Mapping[str, Engine]
+
+
+def block_keys(plan: Study, made_by: dict[str, Any], engines: Engines) -> Keys:
     """Keys by group and arm; arm '' is who the patients are."""
-    return {name: _keys(plan, made_by, name) for name in groups(plan)}
+    return {name: _keys(plan, made_by, engines, name) for name in groups(plan)}
 
 
-def experiment_keys(plan: Study, made_by: dict[str, Any], experiment: Experiment) -> dict[str, str]:
+def experiment_keys(plan: Study, made_by: dict[str, Any], engines: Engines, experiment: Experiment) -> dict[str, str]:
     """Keys of an experiment by arm; arm '' is who its patients are."""
-    return _keys(plan, made_by, experiment.group, experiment.identity)
+    return _keys(plan, made_by, engines, experiment.group, experiment.identity)
 
 
-def _keys(plan: Study, made_by: dict[str, Any], group: str, points: str = "") -> dict[str, str]:
-    arms = {arm.name: key.arm_key(plan, arm, made_by, group, points) for arm in plan.arms}
+def _keys(plan: Study, made_by: dict[str, Any], engines: Engines, group: str, points: str = "") -> dict[str, str]:
+    arms = {arm.name: key.arm_key(plan, arm, made_by, group, points, engines[arm.name].written()) for arm in plan.arms}
     return {"": key.patients_key(plan, made_by, group, points)} | arms
 
 
-def tasks(plan: Study, folder: Path, chunk: int, width: int, keys: Keys) -> list[Task]:
+def tasks(plan: Study, folder: Path, chunk: int, width: int, engines: Engines, keys: Keys) -> list[Task]:
     """All tasks of a study: who the patients are, then their lives arm by arm."""
     found = []
     for name, size in groups(plan).items():
         # Whole blocks: the patients beyond the size are those that a larger study begins with.
         whole = -(-size // width) * width
-        found += _cut(plan, folder, name, size, whole, chunk, width, keys[name])
+        found += _cut(plan, folder, name, size, whole, chunk, width, engines, keys[name])
     return found
 
 
 def experiment_tasks(
-    plan: Study, folder: Path, chunk: int, width: int, experiment: Experiment, keys: dict[str, str]
+    plan: Study,
+    folder: Path,
+    chunk: int,
+    width: int,
+    engines: Engines,
+    experiment: Experiment,
+    keys: dict[str, str],
 ) -> list[Task]:
     """All tasks of an experiment; its last block is no longer than its points."""
-    return _cut(plan, folder, experiment.group, experiment.lives, experiment.lives, chunk, width, keys)
+    return _cut(plan, folder, experiment.group, experiment.lives, experiment.lives, chunk, width, engines, keys)
 
 
 def _cut(
-    plan: Study, folder: Path, group: str, size: int, end: int, chunk: int, width: int, keys: dict[str, str]
+    plan: Study,
+    folder: Path,
+    group: str,
+    size: int,
+    end: int,
+    chunk: int,
+    width: int,
+    engines: Engines,
+    keys: dict[str, str],
 ) -> list[Task]:
     """A group's tasks, arm by arm, of patients before `size` and to `end` at most."""
+    written = {"": "", **{arm: engine.written() for arm, engine in engines.items()}}
     return [
-        Task(str(folder), plan.text, group, arm, number, start, min(start + chunk, end), width, hashed)
+        Task(str(folder), plan.text, group, arm, number, start, min(start + chunk, end), width, written[arm], hashed)
         for arm, hashed in keys.items()
         for number, start in enumerate(range(0, size, chunk))
     ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers.solve import WIDTH, solver
-from trials import schema
+from trials import engines, schema
 from trials.blocks import groups, layout
 from trials.eligibility import eligible
 from trials.people import people
@@ -69,7 +69,7 @@ def cost(plan: Study, width: int = WIDTH) -> Cost:
     values = people(plan, schema.CANDIDATES, numbers).values
     seconds = compilation = 0.0
     for arm in plan.arms:
-        solve = solver(plan.twin, arm.policy, plan.plan, plan.seed, width)
+        solve = solver(plan.twin, arm.policy, plan.plan, plan.seed, engines.of(plan, arm), width)
         times = []
         for _ in range(2):
             began = time.perf_counter()

@@ -16,6 +16,7 @@ import jaxlib
 import populations
 import solvers
 import trials
+from solvers import tuning
 from solvers.solve import WIDTH
 from trials import eligibility, endpoints, entrants, experiment, people, policies, simulate
 from trials.study import Arm, Study
@@ -30,6 +31,7 @@ def engine(width: int = WIDTH) -> dict[str, Any]:
         "jaxlib": jaxlib.__version__,
         "platform": "cpu",
         "precision": "float64",
+        "flags": tuning.settings(),
     }
 
 
@@ -41,8 +43,9 @@ def patients_key(study: Study, made_by: Mapping[str, Any], group: str, points: s
     return _hash(_patients(study, made_by, group, points))
 
 
-def arm_key(study: Study, arm: Arm, made_by: Mapping[str, Any], group: str, points: str = "") -> str:
-    """Key of the lives under one arm: the patients, the twin, this arm, ticks, records, visits and what is gathered.
+def arm_key(study: Study, arm: Arm, made_by: Mapping[str, Any], group: str, points: str = "", engine: str = "") -> str:
+    """Key of the lives under one arm: the patients, the twin, this arm and its engine, ticks, records, visits and what
+    is gathered.
 
     Not of the size, the other arms, endpoints (but for the numbers gathered at every tick), trial or analysis.
     """
@@ -53,6 +56,7 @@ def arm_key(study: Study, arm: Arm, made_by: Mapping[str, Any], group: str, poin
         "plan": [plan.tick, plan.ticks, plan.records, plan.visits, plan.outcomes, plan.taken],
         "folds": [fold.name for fold in plan.folds],
         "method": study.twin.method,
+        "solved by": engine,
     }
     return _hash(depends)
 
@@ -97,7 +101,9 @@ def _sources() -> str:
 
 
 def _folder(package: ModuleType) -> list[Path]:
-    return sorted(Path(inspect.getfile(package)).parent.glob("*.py"))
+    here = Path(inspect.getfile(package)).parent
+    every = [path for pattern in ("*.py", "*.h") for path in here.rglob(pattern)]
+    return sorted(path for path in every if here / "twins" not in path.parents)  # a twin's source counts for itself
 
 
 def _files(paths: list[Path]) -> str:

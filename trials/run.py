@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from solvers import engine
+from solvers.engine import Engine
 from solvers.status import REASONS, Status
-from trials import document, key, schema, store
+from trials import document, engines, key, schema, store
 from trials import experiment as experiments
-from trials.blocks import CHUNK, Keys, block_keys, experiment_keys, experiment_tasks, groups, layout, tasks
+from trials.blocks import CHUNK, Engines, Keys, block_keys, experiment_keys, experiment_tasks, groups, layout, tasks
 from trials.experiment import Experiment
 from trials.simulate import Record, Task, simulate
 from trials.study import Study, study
@@ -51,20 +53,21 @@ def run(
         raise ValueError(f"chunk {chunk} is no whole number of blocks; write a multiple of {made_by['width']}")
     with store.writer(folder):
         store.sweep(folder)
+        kept: engines.Kept = {}
         if store.exists(folder):
-            chunk, made_by = _resumed(plan, folder, chunk, made_by)
+            chunk, made_by, kept = _resumed(plan, folder, chunk, made_by)
         chunk = CHUNK if chunk is None else chunk
-        sizes = groups(plan)
+        sizes, solved_by = groups(plan), engines.chosen(plan, kept)
         if experiment is None or not store.exists(folder):
-            keys = _begun(plan, folder, chunk, made_by)
-            every = tasks(plan, folder, chunk, int(made_by["width"]), keys)
+            keys = _begun(plan, folder, chunk, made_by, solved_by)
+            every = tasks(plan, folder, chunk, int(made_by["width"]), solved_by, keys)
         if experiment is not None:
             _same_study(plan, folder)
             sizes = {experiment.group: experiment.lives}
-            own = experiment_keys(plan, made_by, experiment)
+            own = experiment_keys(plan, made_by, solved_by, experiment)
             experiments.keep(folder, experiment, own)
             _prepare(plan, folder, sizes, chunk, made_by)
-            every = experiment_tasks(plan, folder, chunk, int(made_by["width"]), experiment, own)
+            every = experiment_tasks(plan, folder, chunk, int(made_by["width"]), solved_by, experiment, own)
         shelves = {name: store.shelf(folder, name) for name in sizes}
         lacking = [
             task
@@ -91,14 +94,14 @@ def begin(plan: Study, folder: Path) -> None:
     """
     with store.writer(folder):
         if not store.exists(folder):
-            _begun(plan, folder.absolute(), CHUNK, key.engine())
+            _begun(plan, folder.absolute(), CHUNK, key.engine(), engines.chosen(plan))
         _same_study(plan, folder)
 
 
-def _begun(plan: Study, folder: Path, chunk: int, made_by: dict[str, Any]) -> Keys:
+def _begun(plan: Study, folder: Path, chunk: int, made_by: dict[str, Any], solved_by: Engines) -> Keys:
     _prepare(plan, folder, groups(plan), chunk, made_by)
-    keys = block_keys(plan, made_by)
-    store.group(folder, "").attrs.update(_attributes(plan, chunk, made_by, keys))
+    keys = block_keys(plan, made_by, solved_by)
+    store.group(folder, "").attrs.update(_attributes(plan, chunk, made_by, solved_by, keys))
     store.write_text(folder / store.STUDY, plan.text)
     return keys
 
@@ -117,11 +120,12 @@ def _same_study(plan: Study, folder: Path) -> None:
         )
 
 
-def _attributes(plan: Study, chunk: int, made_by: dict[str, Any], keys: Keys) -> dict[str, Any]:
+def _attributes(plan: Study, chunk: int, made_by: dict[str, Any], solved_by: Engines, keys: Keys) -> dict[str, Any]:
     return {
         "study": plan.text,
         "seed": plan.seed,
         "engine": json.dumps(made_by, sort_keys=True),
+        "engines": json.dumps(engines.keep(plan, solved_by)),
         "chunk": chunk,
         "machine": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -130,16 +134,23 @@ def _attributes(plan: Study, chunk: int, made_by: dict[str, Any], keys: Keys) ->
     }
 
 
-def _resumed(plan: Study, folder: Path, chunk: int | None, made_by: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Chunk and engine of the store that is there. Raises ValueError where it cannot take this study."""
+def _resumed(
+    plan: Study, folder: Path, chunk: int | None, made_by: dict[str, Any]
+) -> tuple[int, dict[str, Any], engines.Kept]:
+    """Chunk and engines of the store that is there. Raises ValueError where it cannot take this study."""
     attributes = dict(store.group(folder, "").attrs)
     if "keys" not in attributes:  # killed before anything was computed
         shutil.rmtree(folder / store.COHORT)
         shutil.rmtree(folder / store.MARKERS, ignore_errors=True)
-        return chunk or CHUNK, made_by
-    stored, kept, keys = _made(folder)
+        return chunk or CHUNK, made_by, {}
+    stored, kept, solved_by, keys = _made(folder)
     if chunk not in (None, stored):
         raise ValueError(f"{folder} has chunks of {stored}, not {chunk}; leave --chunk out, or give another --out")
+    if kept.get("flags") != made_by["flags"]:
+        raise ValueError(
+            f"{folder} was computed with XLA_FLAGS {kept.get('flags')}, here they are {made_by['flags']}, which may "
+            "change the last bits; go on with the same processor and flags, or give another --out"
+        )
     made_by = made_by | {"width": kept["width"]}
     if key.patients_key(plan, made_by, "") != keys[""][""]:
         raise ValueError(
@@ -150,7 +161,7 @@ def _resumed(plan: Study, folder: Path, chunk: int | None, made_by: dict[str, An
     for name, days in ((schema.TIME, plan.record_days), (schema.VISIT, plan.visit_days)):
         if not np.array_equal(before[name].values, days):
             raise ValueError(f"{folder} was run with other times of {name}; give another --out, or remove the folder")
-    return stored, made_by
+    return stored, made_by, solved_by
 
 
 def verify(folder: Path, plan: Study, experiment: str | None = None) -> None:
@@ -217,22 +228,28 @@ def _tasks_of(folder: Path) -> tuple[Study, list[Task]]:
     if not path.exists() or not store.exists(folder):
         raise ValueError(f"{folder} holds no run; make one with: trialtwin run STUDY --out {folder}")
     plan = study(document.read(path), folder)
-    chunk, made_by, keys = _made(folder)
+    chunk, made_by, solved_by, keys = _made(folder)
     try:
-        return plan, tasks(plan, folder, chunk, int(made_by["width"]), keys)
+        return plan, tasks(plan, folder, chunk, int(made_by["width"]), _by_arm(plan, solved_by), keys)
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{folder} does not say how it was made; run the study again") from error
 
 
-def _made(folder: Path) -> tuple[int, dict[str, Any], Keys]:
-    """Chunk, engine and keys of a store. Raises ValueError where it does not say them."""
+def _made(folder: Path) -> tuple[int, dict[str, Any], engines.Kept, Keys]:
+    """Chunk, engines and keys of a store. Raises ValueError where it does not say them."""
     attributes = dict(store.group(folder, "").attrs)
     try:
-        engine, keys = (json.loads(str(attributes[name])) for name in ("engine", "keys"))
+        engine, solved_by, keys = (json.loads(str(attributes[name])) for name in ("engine", "engines", "keys"))
         int(engine["width"])
-        return int(str(attributes["chunk"])), engine, keys
+        return int(str(attributes["chunk"])), engine, solved_by, keys
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{folder} does not say how it was made; run the study again") from error
+
+
+def _by_arm(plan: Study, kept: engines.Kept) -> dict[str, Engine]:
+    """The engines that a run was solved by. Raises KeyError for an arm that has none."""
+    by_arm = {name.rpartition("-")[0]: engine.read(text) for name, text in kept.items()}
+    return {arm.name: by_arm[arm.name] for arm in plan.arms}
 
 
 def lived(folder: Path | str, group: str) -> tuple[Study, Experiment, xr.Dataset]:
@@ -244,13 +261,14 @@ def lived(folder: Path | str, group: str) -> tuple[Study, Experiment, xr.Dataset
     folder = Path(folder)
     plan, _ = _tasks_of(folder)
     experiment, own = experiments.read(folder, group), experiments.keys(folder, group)
-    chunk, made_by, _ = _made(folder)
-    if own != experiment_keys(plan, made_by, experiment):
+    chunk, made_by, kept, _ = _made(folder)
+    solved_by = _by_arm(plan, kept)
+    if own != experiment_keys(plan, made_by, solved_by, experiment):
         raise ValueError(
             f"{folder}: experiment '{experiment.name}' is of another version of the study or the software; "
             f"do it again with: trialtwin sensitivity {folder}"
         )
-    every = experiment_tasks(plan, folder, chunk, int(made_by["width"]), experiment, own)
+    every = experiment_tasks(plan, folder, chunk, int(made_by["width"]), solved_by, experiment, own)
     return plan, experiment, _opened(plan, folder, group, every, experiment.lives)
 
 

@@ -8,6 +8,7 @@ REPLICATE = "replicate"
 DRAW = "draw"
 
 STATUS = "status"
+ERROR = "solution_error"  # estimated for every life
 ELIGIBLE = "eligible"
 
 # A measured outcome lies beside the true one: `inr` on the record grid, `inr_measured` at the visits.

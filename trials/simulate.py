@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from solvers import engine as engines
 from solvers.solve import Lives, solver
 from solvers.status import FAILED, REASONS, Status
 from trials import document, experiment, schema, store
@@ -21,7 +22,10 @@ LEDGER = 100  # failures kept with their parameters, per task; the counts are al
 
 
 class Task(NamedTuple):
-    """Patients [start, stop) of a group; `arm` is '' for who they are. `chunk` numbers the shard they fill."""
+    """Patients [start, stop) of a group; `arm` is '' for who they are. `chunk` numbers the shard they fill.
+
+    engine: of the arm, as it is written with the run.
+    """
 
     folder: str
     text: str
@@ -31,6 +35,7 @@ class Task(NamedTuple):
     start: int
     stop: int
     width: int
+    engine: str
     key: str
 
 
@@ -56,9 +61,9 @@ def _entrants(text: str) -> Entrants:
 
 
 @functools.lru_cache(maxsize=16)
-def _solver(text: str, arm: str, width: int) -> Callable[..., Lives]:
+def _solver(text: str, arm: str, engine: str, width: int) -> Callable[..., Lives]:
     parsed = _study(text)
-    return solver(parsed.twin, parsed.arm(arm).policy, parsed.plan, parsed.seed, width)
+    return solver(parsed.twin, parsed.arm(arm).policy, parsed.plan, parsed.seed, engines.read(engine), width)
 
 
 def simulate(task: Task) -> Record:
@@ -131,7 +136,7 @@ def lives(task: Task, parsed: Study, drawn: People, can_enter: np.ndarray) -> di
     """The stored arrays of one block: NaN and a status where a patient does not live under the arm."""
     plan = parsed.plan
     if can_enter.any():
-        result = _solver(task.text, task.arm, task.width)(drawn.luck, drawn.values)
+        result = _solver(task.text, task.arm, task.engine, task.width)(drawn.luck, drawn.values)
     else:
         count = len(can_enter)
         outputs = [output.name for output in parsed.twin.outputs if output.name in plan.outcomes]
@@ -140,8 +145,9 @@ def lives(task: Task, parsed: Study, drawn: People, can_enter: np.ndarray) -> di
             {name: np.empty((count, len(plan.visits))) for name in outputs},
             {fold.name: np.empty(count) for fold in plan.folds},
             np.zeros(count, np.int8),
+            np.empty(count),
         )
-    block = {**result.recorded, **result.folds}
+    block = {**result.recorded, **result.folds, schema.ERROR: result.error}
     block |= {name + schema.MEASURED: value for name, value in result.measured.items()}
     block = {
         name: np.where(can_enter.reshape(-1, *[1] * (value.ndim - 1)), value, np.nan) for name, value in block.items()

@@ -44,6 +44,7 @@ class Study:
     recipe: PopulationSection
     criteria: tuple[Criterion, ...]
     plan: Plan
+    tolerance: float
     arms: tuple[Arm, ...]
     endpoints: tuple[Endpoint, ...]
     trial: TrialSection
@@ -144,6 +145,7 @@ def study(source: Document, folder: Path) -> Study:
         recipe=file.population,
         criteria=tuple(criteria),
         plan=plan,
+        tolerance=file.tolerance,
         arms=arms,
         endpoints=tuple(endpoints.values()),
         trial=file.trial,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from solvers.engine import LEAST, check_tolerance
 from solvers.quantity import quantity
 from trials import document
 from trials.document import Document, Place, Tree
@@ -14,6 +15,7 @@ from trials.document import Document, Place, Tree
 DEFAULTS: Tree = {
     "population": {"sampling": "sobol", "seed": "1", "uncertainty": {"draws": "0", "patients": "200"}},
     "eligibility": [],
+    "tolerance": "1e-5",
     "adherence": {"taken": "100 %"},
     "trial": {"replicates": "1000", "dropout": "0 % per year", "accrual": "at once"},
     "analysis": {"method": "t-test", "sided": "2", "alpha": "5 %", "subgroups": "all"},
@@ -49,6 +51,15 @@ def _alpha(text: Any) -> float:
     value = _share(text)
     if not 0 < value < 0.5:
         raise ValueError(f"'{text}' is no significance level; write one above 0 % and below 50 %, such as 5 %")
+    return value
+
+
+def _tolerance(text: Any) -> float:
+    try:
+        value = float(_plain(text))
+        check_tolerance(value)
+    except ValueError:
+        raise ValueError(f"'{text}' is no tolerance; write a number from {LEAST:g} to below 1, such as 1e-5") from None
     return value
 
 
@@ -154,6 +165,7 @@ class StudyFile(_Keys):
     population: PopulationSection
     eligibility: list[Text]
     tick: Hours
+    tolerance: Annotated[float, BeforeValidator(_tolerance)]
     record: Text
     visits: Text
     arms: dict[str, Section]

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from solvers.twin import Action, Covariate, Output, Parameter, log_normal, ode_twin
+from solvers.ode import ode_twin
+from solvers.twin import Action, Covariate, Output, Parameter, log_normal
 
 HAMBERG = "Hamberg 2007, Clin Pharmacol Ther 81:529, final model, n = 150"
 SUBJECTS = 150
@@ -198,7 +199,5 @@ twin = ode_twin(
     initial=initial,
     act=act,
     observe=observe,
-    step=0.25,
-    halvings=6,  # C^g starts with an infinite slope at the first dose
     starts={"genotype": steady_state_dose},
 )

@@ -9,12 +9,13 @@ E'       = kin (1 - Emax C / (EC50 + C)) - kout E,   kin = E0 kout,   E(0) = E0
 import math
 from typing import Any
 
-from solvers.twin import Action, Output, Parameter, Spread, log_normal, ode_twin
+from solvers.ode import ode_twin
+from solvers.twin import Action, Output, Parameter, Spread, log_normal
 
 SOURCE = "Warfarin data of O'Reilly 1963 and 1968 (32 subjects), population estimates with transit absorption"
 SUBJECTS = 32
 
-# The fastest absorption that the step of 0.025 h carries: the method is stable up to 2.78 / step = 111 /h.
+# Absorption beyond it is none that a person has, and needs ever shorter steps.
 FASTEST = 100.0
 
 
@@ -103,5 +104,4 @@ twin = ode_twin(
     initial=initial,
     act=act,
     observe=observe,
-    step=0.025,
 )

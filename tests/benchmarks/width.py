@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from solvers.solve import WIDTH, solver
+from trials import engines
 from trials.study import find, read
 
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -20,7 +21,9 @@ def main() -> None:
     plan = read(find("warfarin-genotype"))
     arm = plan.arms[0]
     values = plan.population.draw(0, max(WIDTHS))
-    solves = {width: solver(plan.twin, arm.policy, plan.plan, plan.seed, width) for width in WIDTHS}
+    solves = {
+        width: solver(plan.twin, arm.policy, plan.plan, plan.seed, engines.of(plan, arm), width) for width in WIDTHS
+    }
     rates: dict[int, list[float]] = {width: [] for width in WIDTHS}
     for turn in range(ROUNDS + 1):
         for width, solve in solves.items():

@@ -1,0 +1,174 @@
+"""The course of many patients under amounts that are given beforehand: no policy looks at them, so that whole courses
+run in machine code."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from solvers.code import code
+from solvers.engine import PAIRS, TOLERANCE, Engine
+from solvers.pilots import choose
+from solvers.policy import Policy
+from solvers.solve import ADAPTED, ALONE, Plan, solver
+from solvers.status import Status
+from solvers.twin import Twin
+
+FINER = 1.0 / 30.0  # of the tolerance: for those who are off
+BLOCK = 8192  # patients at a time
+
+
+class Course(NamedTuple):
+    """outputs: by name, (point, patient), at the ends of ticks and the start; what is given at a point comes after it.
+    error: (patient,), estimated, relative to |output| + 0.001 max |output|. status: (patient,) of Status."""
+
+    outputs: dict[str, np.ndarray]
+    error: np.ndarray
+    status: np.ndarray
+
+
+def course(
+    twin: Twin,
+    tick: float,
+    amounts: Mapping[str, np.ndarray],
+    pilots: Mapping[str, np.ndarray],
+    tolerance: float = TOLERANCE,
+) -> tuple[Callable[[Mapping[str, np.ndarray]], Course], Engine]:
+    """Prepares solve(values) -> Course, and tells the engine that it uses.
+
+    tick [h]; amounts: of the twin's actions by name, (tick,) each, given at the starts of ticks. pilots, values:
+    parameters and covariates by name, (patient,). Raises ValueError for an action that there is not, for amounts of
+    different lengths, and where an action does not add to the states.
+    """
+    known = [action.name for action in twin.actions]
+    for name, values in amounts.items():
+        if name not in known:
+            raise ValueError(f"twin '{twin.name}' has no action '{name}'; write one of: {', '.join(known) or '(none)'}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"an amount of '{name}' is not finite; give numbers")
+    lengths = {len(values) for values in amounts.values()}
+    if len(lengths) != 1 or not tick > 0:
+        raise ValueError(f"amounts have lengths {sorted(lengths)} and ticks {tick:g} h; give one a tick, of above 0 h")
+    ticks = lengths.pop()
+    table = {name: np.asarray(values, float) for name, values in amounts.items()}
+
+    def decide(time: Any, seen: Any, memory: Any, settings: Any) -> tuple:
+        now = jnp.round(time / tick).astype(int)
+        return {name: jnp.asarray(values)[now] for name, values in table.items()}, memory
+
+    policy = Policy("as given", lambda p, settings: (), decide, by_patient=False)
+    outputs = tuple(item.name for item in twin.outputs)
+    plan = Plan(tick, ticks, tuple(range(ticks + 1)), (0,), outputs)
+    prepare = functools.partial(choose, twin, policy, plan, 0, np.arange(len(next(iter(pilots.values())))), pilots)
+    engine = prepare(tolerance)
+    whole = solver(twin, policy, plan, 0, engine, BLOCK)
+    adaptive = solver(twin, policy, plan, 0, Engine("own", tolerance), ALONE)
+
+    def alone(values: Mapping[str, np.ndarray]) -> Course:
+        count, parts = len(next(iter(values.values()))), []
+        for start in range(0, count, ALONE):
+            some = {name: each[start : start + ALONE] for name, each in values.items()}
+            lives = adaptive(np.arange(len(next(iter(some.values())))), some)
+            error = np.where(lives.status == Status.OK, ADAPTED, np.nan)
+            parts.append(Course({name: lives.recorded[name].T for name in outputs}, error, lives.status))
+        return _joined(parts)
+
+    fast = _fast(twin, engine, tick, ticks, table) if engine.code == "c" else None
+    finer: list[Callable[..., Course]] = []
+    if fast is not None:
+        # Who is off is mostly helped by steps for a smaller tolerance, which cost far less than steps of his own.
+        with contextlib.suppress(ValueError):
+            finer.append(_fast(twin, prepare(FINER * tolerance), tick, ticks, table))
+
+    def solve(values: Mapping[str, np.ndarray]) -> Course:
+        count = len(next(iter(values.values())))
+        parts = []
+        for start in range(0, count, BLOCK):
+            part = {name: np.asarray(each, float)[start : start + BLOCK] for name, each in values.items()}
+            if fast is None:
+                lives = whole(np.arange(len(next(iter(part.values())))), part)
+                parts.append(Course({name: lives.recorded[name].T for name in outputs}, lives.error, lives.status))
+            else:
+                parts.append(_sound(twin, fast(part), part, engine, [*finer, alone]))
+        return _joined(parts)
+
+    return solve, engine
+
+
+def _joined(parts: list[Course]) -> Course:
+    if len(parts) == 1:
+        return parts[0]
+    outputs = {name: np.concatenate([part.outputs[name] for part in parts], 1) for name in parts[0].outputs}
+    return Course(outputs, *(np.concatenate([part[i] for part in parts]) for i in (1, 2)))
+
+
+def _fast(
+    twin: Twin, engine: Engine, tick: float, ticks: int, table: Mapping[str, np.ndarray]
+) -> Callable[[Mapping[str, np.ndarray]], Course]:
+    machine = code(twin, PAIRS[engine.pair])
+    assert machine is not None and twin.ode is not None
+    ode, names = twin.ode, tuple(item.name for item in twin.outputs)
+    given = np.array([table[name] for name in table]).T  # (tick, action)
+    distinct, which = np.unique(given, axis=0, return_inverse=True)
+
+    def begun(values: Mapping[str, Any]) -> tuple:
+        p = twin.namespace(values)
+        y = twin.initial(p)
+        other = ode.state(*(2.0 * each + 1.0 for each in y))
+
+        def added(amounts: Any, y: Any) -> Any:
+            after = ode.jump(y, twin.action(**dict(zip(table, amounts, strict=True))), p)
+            return jnp.stack(after) - jnp.stack(y)
+
+        jumps = [added(amounts, y) for amounts in distinct]
+        odd = [jnp.max(jnp.abs(jump - added(amounts, other))) for jump, amounts in zip(jumps, distinct, strict=True)]
+        return jnp.stack(y), machine.parameters(p), jnp.stack(jumps), jnp.max(jnp.stack(odd))
+
+    compiled = jax.jit(jax.vmap(begun, out_axes=(1, 0, 2, 0)))
+    mesh = np.asarray(engine.counts), np.asarray(engine.halvings), np.full(ticks, tick)
+    record = np.ones(ticks + 1, bool)
+
+    def fast(values: Mapping[str, np.ndarray]) -> Course:
+        y, p, jumps, odd = (jax.tree.map(np.asarray, each) for each in compiled(dict(values)))
+        if np.nanmax(odd, initial=0.0) > 1e-9 * (1.0 + np.nanmax(np.abs(jumps), initial=0.0)):
+            raise ValueError(f"an action of twin '{twin.name}' does not add to its states; run it as a study")
+        added = [jumps[i] if jumps[i].any() else None for i in which.ravel()]
+        marched = machine.library.march(0.0, y, np.stack(p), *mesh, engine.floors, added, record)
+        error = engine.factor * marched.error
+        outputs = {name: marched.outputs[:, i] for i, name in enumerate(names)}
+        return Course(outputs, error, np.full(len(error), int(Status.OK), np.int8))
+
+    return fast
+
+
+def _sound(
+    twin: Twin,
+    found: Course,
+    values: Mapping[str, np.ndarray],
+    engine: Engine,
+    finer: Sequence[Callable[[Mapping[str, np.ndarray]], Course]],
+) -> Course:
+    """With those solved again, more and more finely, whose error is beyond the tolerance; and the status of each."""
+    sound = np.ones(len(found.error), bool)
+    for variable in twin.variables:
+        low, high = variable.bounds
+        sound &= (values[variable.name] >= low) & (values[variable.name] <= high)
+    for better in finer:
+        again = np.flatnonzero(sound & ~(found.error <= engine.tolerance))
+        if not len(again):
+            break
+        new = better({name: each[again] for name, each in values.items()})
+        for name, seen in new.outputs.items():
+            found.outputs[name][:, again] = seen
+        found.error[again], found.status[again] = new.error, new.status
+    for item in twin.outputs:
+        seen = found.outputs[item.name]
+        found.status[~((seen >= item.bounds[0]) & (seen <= item.bounds[1])).all(0)] = int(Status.OUT_OF_BOUNDS)
+        found.status[~np.isfinite(seen).all(0)] = int(Status.NOT_FINITE)
+    found.status[~sound] = int(Status.BAD_PARAMETER)
+    found.status[(found.status == Status.OK) & ~(found.error <= engine.tolerance)] = int(Status.INACCURATE)
+    return found

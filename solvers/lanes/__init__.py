@@ -1,0 +1,6 @@
+"""Machine code over lanes from a patient's equations, where there is a C compiler; JAX is the reference."""
+
+from solvers.lanes.library import Library, Marched, library, reason
+from solvers.lanes.program import Program, program
+
+__all__ = ["Library", "Marched", "Program", "library", "program", "reason"]
