@@ -23,7 +23,37 @@ from solvers.status import Status
 from solvers.twin import Twin
 
 PILOTS = 64
-COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128)
+COUNTS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    14,
+    16,
+    18,
+    20,
+    24,
+    28,
+    32,
+    40,
+    48,
+    64,
+    96,
+    128,
+    192,
+    256,
+    384,
+    512,
+    1024,
+)
 HALVINGS = (0, 2, 4, 7, 10, 14, 18)
 NEGLIGIBLE = 1e-5  # of the tolerance: a tick that is as good as that needs no finer steps
 SAMPLED = 256  # ticks looked at one by one; longer plans have the same steps in all

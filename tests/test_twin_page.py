@@ -60,8 +60,8 @@ def test_before_is_the_stored_life_of_the_patient(read):
             for name in (*read.study.plan.outcomes, "inr_measured", *(fold.name for fold in read.study.plan.folds)):
                 before = anew[name].sel({schema.ARM: "before"}).values[0]
                 assert np.isfinite(stored[name].values).all()
-                # The two programs round differently.
-                np.testing.assert_allclose(before, stored[name].values, rtol=1e-9, atol=1e-12)
+                # Where the therapy is free, steps are finer: each is within the tolerance of the truth.
+                np.testing.assert_allclose(before, stored[name].values, rtol=2 * read.study.tolerance, atol=1e-9)
 
 
 def test_at_least_one_of_the_patients_compared_is_eligible(read):
