@@ -193,6 +193,8 @@ def cost(path: Path, study: Study, candidates: Candidates, cost: Cost) -> None:
         shown.add_row("", f"{outside:,} of them outside the twin's bounds: they will fail, and enter no trial")
     shown.add_row("lives", f"{cost.lives:,} at most, {len(study.arms)} arms")
     shown.add_row("processor", f"{cost.seconds / 3600:.3g} core-hours ({cost.seconds:,.0f} s of one core)")
+    if cost.stiff:
+        shown.add_row("", f"slow: the twin is stiff under {', '.join(cost.stiff)}, and solved by an implicit method")
     shown.add_row("compilation", f"{cost.compilation:.0f} s in each process")
     shown.add_row("disk", f"{cost.stored / 1e6:,.0f} MB before compression")
     shown.add_row("memory", f"about {cost.memory / 1e9:.1f} GB a process")

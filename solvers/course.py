@@ -1,8 +1,6 @@
 """The course of many patients under amounts that are given beforehand: no policy looks at them, so that whole courses
 run in machine code."""
 
-import contextlib
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +16,6 @@ from solvers.solve import ADAPTED, ALONE, Plan, solver
 from solvers.status import Status
 from solvers.twin import Twin
 
-FINER = 1.0 / 30.0  # of the tolerance: for those who are off
 BLOCK = 8192  # patients at a time
 
 
@@ -63,8 +60,7 @@ def course(
     policy = Policy("as given", lambda p, settings: (), decide, by_patient=False)
     outputs = tuple(item.name for item in twin.outputs)
     plan = Plan(tick, ticks, tuple(range(ticks + 1)), (0,), outputs)
-    prepare = functools.partial(choose, twin, policy, plan, 0, np.arange(len(next(iter(pilots.values())))), pilots)
-    engine = prepare(tolerance)
+    engine = choose(twin, policy, plan, 0, np.arange(len(next(iter(pilots.values())))), pilots, tolerance)
     whole = solver(twin, policy, plan, 0, engine, BLOCK)
     adaptive = solver(twin, policy, plan, 0, Engine("own", tolerance), ALONE)
 
@@ -78,22 +74,18 @@ def course(
         return _joined(parts)
 
     fast = _fast(twin, engine, tick, ticks, table) if engine.code == "c" else None
-    finer: list[Callable[..., Course]] = []
-    if fast is not None:
-        # Who is off is mostly helped by steps for a smaller tolerance, which cost far less than steps of his own.
-        with contextlib.suppress(ValueError):
-            finer.append(_fast(twin, prepare(FINER * tolerance), tick, ticks, table))
+    finer = _fast(twin, engine.finer(), tick, ticks, table) if fast else None
 
     def solve(values: Mapping[str, np.ndarray]) -> Course:
         count = len(next(iter(values.values())))
         parts = []
         for start in range(0, count, BLOCK):
             part = {name: np.asarray(each, float)[start : start + BLOCK] for name, each in values.items()}
-            if fast is None:
+            if fast is None or finer is None:
                 lives = whole(np.arange(len(next(iter(part.values())))), part)
                 parts.append(Course({name: lives.recorded[name].T for name in outputs}, lives.error, lives.status))
             else:
-                parts.append(_sound(twin, fast(part), part, engine, [*finer, alone]))
+                parts.append(_sound(twin, fast(part), part, engine, [finer, alone]))
         return _joined(parts)
 
     return solve, engine

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 
+from solvers import stiff
 from solvers.code import code
 from solvers.elementary import fast
 from solvers.explicit import march
@@ -13,12 +14,13 @@ from solvers.pairs import TSITOURAS
 from solvers.twin import Twin
 
 TOLERANCE = 1e-5
+FINER = 2  # times the steps, for those who are off
 LEAST = 1e-12  # a tolerance below it asks more than float64 has
 PAIRS = {pair.name: pair for pair in (TSITOURAS,)}
 
 
 class Engine(NamedTuple):
-    """tier: "own" for a twin that brings its own scheme, "explicit" for a pair on a mesh.
+    """tier: "own" for a scheme that the twin brings, "explicit" for a pair on a mesh, "stiff" for an implicit method.
 
     tolerance: of the outputs, relative to |output| + 0.001 max |output| over the life. counts, halvings: of the steps
     of each tick, as `explicit.steps` has them. code: "c" for machine code over lanes, "jax" where there was no
@@ -27,7 +29,7 @@ class Engine(NamedTuple):
     the steps' errors to the error of the outputs, learnt from pilot patients.
     """
 
-    tier: Literal["own", "explicit"]
+    tier: Literal["own", "explicit", "stiff"]
     tolerance: float
     pair: str = TSITOURAS.name
     code: Literal["jax", "c"] = "jax"
@@ -35,10 +37,13 @@ class Engine(NamedTuple):
     halvings: tuple[int, ...] = ()
     floors: tuple[float, ...] = ()
     factor: float = 0.0
+    finer_factor: float = 0.0
+    rtol: float = 0.0
 
-    def finer(self, times: int) -> "Engine":
-        """With so many times the steps."""
-        return self._replace(counts=tuple(times * count for count in self.counts))
+    def finer(self) -> "Engine":
+        """With twice the steps, or what amounts to it for a method of order five."""
+        counts = tuple(FINER * count for count in self.counts)
+        return self._replace(counts=counts, factor=self.finer_factor, rtol=self.rtol / FINER**5)
 
     def everywhere(self) -> "Engine":
         """With the finest steps of any tick in all: for a therapy that acts at other times than the pilots' did."""
@@ -46,6 +51,11 @@ class Engine(NamedTuple):
             return self
         ticks = len(self.counts)
         return self._replace(counts=(max(self.counts),) * ticks, halvings=(max(self.halvings),) * ticks)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all ticks have the same steps."""
+        return len(set(self.counts)) == 1 and len(set(self.halvings)) == 1
 
     def written(self) -> str:
         return json.dumps(self._asdict(), sort_keys=True)
@@ -57,7 +67,8 @@ def read(text: str) -> Engine:
         fields = json.loads(text)
         lists = {name: tuple(fields[name]) for name in ("counts", "halvings", "floors")}
         pair, code = str(fields["pair"]), fields["code"]
-        return Engine(fields["tier"], float(fields["tolerance"]), pair, code, factor=fields["factor"], **lists)
+        numbers = {name: float(fields[name]) for name in ("tolerance", "factor", "finer_factor", "rtol")}
+        return Engine(fields["tier"], pair=pair, code=code, **numbers, **lists)
     except (TypeError, KeyError) as error:
         raise ValueError(f"'{text[:60]}' describes no engine; run the study again") from error
 
@@ -76,13 +87,19 @@ def mover(twin: Twin, engine: Engine) -> Mover:
     if engine.tier == "own" or twin.ode is None:
         # A scheme of its own is exact, or has its error told by its author.
         return lambda y, p, action, time, tick, count, halvings: (twin.advance(y, p, action, time, tick), 0.0)
-    ode, step = twin.ode, stepper(twin, engine)
+    ode, step = twin.ode, stepper(twin, engine) if engine.tier == "explicit" else _implicit(twin, engine)
 
     def move(y: Any, p: Any, action: Any, time: Any, tick: float, count: Any, halvings: Any) -> tuple[Any, Any]:
         y, error = step(ode.jump(y, action, p), p, time, tick, count, halvings)
         return y, engine.factor * error
 
     return move
+
+
+def _implicit(twin: Twin, engine: Engine) -> Callable[..., tuple[Any, Any]]:
+    assert twin.ode is not None
+    field = twin.ode.field
+    return lambda y, p, time, length, count, halvings: stiff.step(field, y, p, time, length, engine.rtol, engine.floors)
 
 
 def stepper(twin: Twin, engine: Engine) -> Callable[..., tuple[Any, Any]]:

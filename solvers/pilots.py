@@ -6,20 +6,20 @@ from the first patients of the study, and everyone is solved on them, with an er
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from solvers import stiffness
 from solvers.code import code
 from solvers.engine import TOLERANCE, Engine, check_tolerance
+from solvers.lived import FLOOR, Lived, error, finely, kept, ratio
 from solvers.pairs import TSITOURAS
 from solvers.policy import Policy
 from solvers.replay import Replay
 from solvers.replay import replay as replayer
-from solvers.solve import Plan, life
-from solvers.status import Status
+from solvers.solve import Plan
 from solvers.twin import Twin
 
 PILOTS = 64
@@ -59,18 +59,6 @@ NEGLIGIBLE = 1e-5  # of the tolerance: a tick that is as good as that needs no f
 SAMPLED = 256  # ticks looked at one by one; longer plans have the same steps in all
 REFERENCE = 1.0 / 50.0  # of the tolerance: how well the pilots themselves are solved
 FINE = (64, 256, 1024, 4096)  # steps of a tick that are tried for them; beyond, no explicit method is
-ROOM = 0.8  # of the tolerance: where the worst pilot's estimate must lie
-FLOOR = 0.01  # of a state's largest value: below it, errors are told relative to it
-SAFETY = 2.5  # times the worst ratio of true to gathered error among the pilots
-
-
-class Lived(NamedTuple):
-    """Pilots solved finely. acted, ended: states after the action and at the end of each tick, (state, patient, tick).
-    p: what the twin's functions take."""
-
-    acted: np.ndarray
-    ended: np.ndarray
-    p: Any
 
 
 class Pilots(NamedTuple):
@@ -95,15 +83,24 @@ def choose(
 ) -> Engine:
     """The engine of one arm, from its pilots: patients and values as a solver takes them, (n,).
 
-    Raises ValueError for a tolerance out of reach, and where no pilot can be solved to it by an explicit method.
+    A twin that is too stiff for explicit steps goes to the implicit tier. Raises ValueError for a tolerance out of
+    reach, and where no pilot can be solved to it by any.
     """
     check_tolerance(tolerance)
     if twin.ode is None:
         return Engine("own", tolerance)
     pair = TSITOURAS
     engine = Engine("explicit", tolerance, pair.name, "c" if code(twin, pair) else "jax")
-    lived, engine, again, replay, truth = _truth(twin, policy, plan, seed, patients, values, engine)
+    found = _truth(twin, policy, plan, seed, patients, values, engine)
+    meshed = _meshed(plan, found) if found else None
+    return meshed or stiffness.choose(twin, policy, plan, seed, patients, values, tolerance)
+
+
+def _meshed(plan: Plan, pilots: Pilots) -> Engine | None:
+    """The engine with the cheapest steps on which all pilots keep the tolerance, None where there are none."""
+    lived, engine, again, replay, truth = pilots
     candidates, table = _local(plan, engine, lived, again, truth)
+    tolerance = engine.tolerance
     for bound in tolerance * 2.0 ** np.arange(8.0, -30.0, -0.5):
         some = np.array([each[0] + each[1] for each in candidates])
         allowed = np.where(table <= bound, some[:, None], np.inf)
@@ -116,14 +113,11 @@ def choose(
             counts=tuple(int(candidates[i][0]) for i in best), halvings=tuple(int(candidates[i][1]) for i in best)
         )
         outputs, gathered = replay(tried)
-        true = _error(outputs, truth)
-        factor = SAFETY * float(np.max(true / np.maximum(gathered, 1e-300)))
-        if np.max(factor * gathered) <= ROOM * tolerance:
-            return tried._replace(factor=factor)
-    raise ValueError(
-        f"twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} with {max(COUNTS)} steps a tick of "
-        f"{plan.tick:g} h; ask for less, or for shorter ticks"
-    )
+        factor = kept(outputs, gathered, truth, tolerance)
+        if factor is not None:
+            tried = tried._replace(factor=factor)
+            return tried._replace(finer_factor=max(factor, ratio(*replay(tried.finer()), truth)))
+    return None
 
 
 def _truth(
@@ -134,59 +128,23 @@ def _truth(
     patients: np.ndarray,
     values: Mapping[str, np.ndarray],
     engine: Engine,
-) -> Pilots:
-    """The pilots' lives on steps so fine that twice as many change their outputs by a fiftieth of the tolerance."""
+) -> Pilots | None:
+    """The pilots' lives on steps so fine that twice as many change their outputs by a fiftieth of the tolerance.
+
+    None where no explicit method finds them in a reasonable number of steps."""
     again = replayer(twin, engine, plan.tick)
-    fine, tolerance = _fine(twin, policy, plan, seed, engine), engine.tolerance
+    assert twin.ode is not None
+    blank = engine._replace(floors=(math.inf,) * len(twin.ode.states))
+    fine, tolerance = finely(twin, policy, plan, seed, blank, max(HALVINGS)), engine.tolerance
     for count in FINE:
         lived, engine = fine(patients, values, engine, count)
         if not lived.p:
             continue
         replay = _replayed(engine, lived, again)
-        truth = replay(engine.finer(2))[0]
-        if _error(replay(engine)[0], truth).max() <= REFERENCE * tolerance:
+        truth = replay(engine.finer())[0]
+        if error(replay(engine)[0], truth).max() <= REFERENCE * tolerance:
             return Pilots(lived, engine, again, replay, truth)
-    raise ValueError(
-        f"the {len(patients)} pilot patients of twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} "
-        f"with {FINE[-1]} steps a tick of {plan.tick:g} h; look at its parameters, or take shorter ticks"
-    )
-
-
-def _fine(twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine) -> Callable[..., tuple[Lived, Engine]]:
-    """Compiles fine(patients, values, engine, count) -> sound lives on `count` steps a tick, and the engine with those
-    steps and with floors."""
-    assert twin.ode is not None
-    states = len(twin.ode.states)
-    halvings = np.full(plan.ticks, max(HALVINGS))
-    blank = engine._replace(floors=(math.inf,) * states)
-
-    def keep(acted: Any, ended: Any) -> tuple:
-        return jnp.stack(acted), jnp.stack(ended)
-
-    # The settings are given at run time, so that studies that differ in them alone have one program.
-    def lived(patient: Any, given: Mapping[str, Any], counts: Any, settings: Any) -> tuple:
-        whole = life(twin, policy, plan, seed, blank, patient, given, settings, (counts, halvings), keep)
-        return whole[3], whole[5], whole[6]
-
-    compiled = jax.jit(jax.vmap(lived, in_axes=(0, 0, None, None)))
-
-    def fine(
-        patients: np.ndarray, values: Mapping[str, np.ndarray], engine: Engine, count: int
-    ) -> tuple[Lived, Engine]:
-        given = {item.name: np.asarray(values[item.name], float) for item in twin.variables}
-        whole = compiled(patients, given, np.full(plan.ticks, count), policy.numbers)
-        status, acted, ended = (np.asarray(each) for each in whole)
-        sound = status == Status.OK
-        if not sound.any():
-            return Lived(acted, ended, ()), engine
-        acted, ended = np.moveaxis(acted[sound], 2, 0), np.moveaxis(ended[sound], 2, 0)
-        peak = np.maximum(np.abs(acted).max((1, 2)), np.abs(ended).max((1, 2)))
-        floors = np.where(peak > 0, FLOOR * peak, np.inf)
-        p = jax.vmap(twin.namespace)({name: value[sound] for name, value in given.items()})
-        meshed = engine._replace(counts=(count,) * plan.ticks, halvings=tuple(halvings.tolist()))
-        return Lived(acted, ended, p), meshed._replace(floors=tuple(floors.tolist()))
-
-    return fine
+    return None
 
 
 def _replayed(engine: Engine, lived: Lived, again: Replay) -> Callable[[Engine], tuple]:
@@ -233,13 +191,3 @@ def _local(
             break
     table = np.array(rows)
     return ways[: len(rows)], table if len(ticks) == plan.ticks else table.max(1, keepdims=True)
-
-
-def _error(outputs: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Largest error of any output at any time, (patient,), relative to |output| + 0.001 max |output|.
-
-    outputs, truth: (tick, output, patient).
-    """
-    scale = np.abs(truth) + 1e-3 * np.abs(truth).max(0, keepdims=True)
-    off = np.divide(np.abs(outputs - truth), scale, out=np.zeros_like(truth), where=scale > 0)
-    return np.nan_to_num(off, nan=np.inf).max((0, 1))

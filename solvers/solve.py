@@ -77,8 +77,8 @@ def solver(
     """Compiles one arm. Returns solve(patients, values) -> Lives.
 
     patients: their numbers, (n,) with n <= width; they key the random numbers. values: parameters and covariates by
-    name, each (n,). Who is estimated to be off by more than the engine's tolerance is solved again, adaptively, with
-    steps of his own; where they do not help either, he is INACCURATE.
+    name, each (n,). Who is estimated to be off by more than the engine's tolerance is solved again on finer steps, and
+    then adaptively, with steps of his own; where they do not help either, he is INACCURATE.
     Raises ValueError for a plan that names an unknown outcome or a block wider than `width`.
     """
     _check_outcomes(twin, plan)
@@ -88,8 +88,11 @@ def solver(
     def compiled(by: Engine) -> Callable[..., Any]:
         return jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, by, settings=policy.numbers)))
 
-    meshed = compiled(engine)
-    adaptive = compiled(Engine("own", engine.tolerance))
+    meshed, adaptive = compiled(engine), compiled(Engine("own", engine.tolerance))
+    # What can be solved on finer steps costs far less than what takes steps of its own.
+    finer = [] if engine.tier == "own" else [compiled(engine.finer())]
+    if engine.tier != "stiff" and twin.ode:
+        finer.append(adaptive)
 
     def block(program: Callable[..., Any], lanes: int, patients: np.ndarray, values: Mapping[str, np.ndarray]) -> Lives:
         count = len(patients)
@@ -103,14 +106,15 @@ def solver(
         if not 0 < count <= width:
             raise ValueError(f"a block takes 1 to {width} patients, got {count}")
         whole = block(meshed, width, patients, values)
-        again = np.flatnonzero(_inaccurate(whole, engine))
-        for start in range(0, len(again) if twin.ode else 0, ALONE):
-            some = again[start : start + ALONE]
-            better = block(
-                adaptive, ALONE, np.asarray(patients)[some], {name: np.asarray(values[name])[some] for name in names}
-            )
-            better = better._replace(error=np.where(better.status == Status.OK, ADAPTED, np.nan))
-            jax.tree.map(lambda all_of_them, new, at=some: all_of_them.__setitem__(at, new), whole, better)
+        for program in finer:
+            again = np.flatnonzero(_inaccurate(whole, engine))
+            for start in range(0, len(again), ALONE):
+                some = again[start : start + ALONE]
+                own = {name: np.asarray(values[name])[some] for name in names}
+                better = block(program, ALONE, np.asarray(patients)[some], own)
+                if program is adaptive:
+                    better = better._replace(error=np.where(better.status == Status.OK, ADAPTED, np.nan))
+                jax.tree.map(lambda all_of_them, new, at=some: all_of_them.__setitem__(at, new), whole, better)
         whole.status[_inaccurate(whole, engine) & (whole.status == Status.OK)] = int(Status.INACCURATE)
         return whole
 
@@ -169,8 +173,10 @@ def life(
     """
     move = mover(twin, engine)
     counts, halvings = mesh or (np.asarray(engine.counts, int), np.asarray(engine.halvings, int))
-    if engine.tier == "own":
+    if not len(counts):
         counts = halvings = np.zeros(plan.ticks, int)
+    # Numbers of steps that are known while compiling let a derivative go backwards through them.
+    alike = (engine.counts[0], engine.halvings[0]) if mesh is None and engine.uniform else None
     typical = {parameter.name: parameter.typical for parameter in twin.parameters}
     known = {covariate.name: values[covariate.name] for covariate in twin.covariates}
     p = twin.namespace(values)
@@ -202,7 +208,7 @@ def life(
         given = {name: jnp.asarray(amount, float) * kept for name, amount in amounts.items()}
         action = twin.action(**given)
         acted = twin.ode.jump(y, action, p) if twin.ode else y
-        y, added = move(y, p, action, time, plan.tick, count, halved)
+        y, added = move(y, p, action, time, plan.tick, *(alike or (count, halved)))
         carry = (y, memory, totals, true, jnp.maximum(worst, health), error + added)
         return carry, (true, measured, action._asdict(), keep(acted, y))
 

@@ -49,7 +49,7 @@ def test_the_error_that_is_told_bounds_the_true_one(asked):
     fresh = task.patients(2000, seed=11)
     amounts = {"dose": np.where(np.isin(task.times[:-1], task.doses), task.dose, 0.0)}
     # Four times the steps: errors a thousand times as small.
-    fine = _fast(models.twin(task), engine.finer(4), float(task.times[1]), len(task.times) - 1, amounts)
+    fine = _fast(models.twin(task), engine.finer().finer(), float(task.times[1]), len(task.times) - 1, amounts)
     truth = np.stack(list(fine(dict(zip(task.parameters, fresh, strict=True))).outputs.values()), 1)
     found, told = solve(fresh)
     scale = np.abs(truth) + 1e-3 * np.abs(truth).max(0)

@@ -1,10 +1,10 @@
-"""Derivatives by forward mode: against finite differences, and against what a linear twin must obey."""
+"""Derivatives: against finite differences, each other, and what a linear twin must obey."""
 
 import numpy as np
 import pytest
 
 from analysis.slopes import derivatives, elasticities
-from solvers.derivative import slopes
+from solvers.derivative import gradients, slopes
 from solvers.solve import solver
 from trials import engines
 from trials.study import Study, read
@@ -62,6 +62,23 @@ def test_derivatives_are_those_of_finite_differences(tmp_path, small_text):
             rtol=1e-4,
             atol=1e-6 * np.abs(by_hand).max(),
         )
+
+
+def test_derivatives_backwards_are_those_forwards(tmp_path, small_text):
+    path = tmp_path / "study.yaml"
+    path.write_text(small_text, encoding="utf-8")
+    study = read(path)
+    arm, names, count = study.arms[0], ("ec50", "steepness", "clearance"), 70  # more than one block
+    values, engine = study.population.draw(0, count), engines.of(study, study.arms[0])
+    given = study.twin, arm.policy, study.plan, study.seed, engine.everywhere(), names
+    forwards = slopes(*given)(np.arange(count), values)
+    seen, backwards = gradients(*given, of=lambda recorded, folds: recorded["inr"][-1])(np.arange(count), values)
+    assert backwards.shape == (count, 3)
+    np.testing.assert_allclose(seen, forwards.lives.recorded["inr"][:, -1], rtol=1e-9)
+    wanted = forwards.recorded["inr"][:, -1]
+    np.testing.assert_allclose(backwards, wanted, rtol=1e-6, atol=1e-9 * np.abs(wanted).max())
+    with pytest.raises(ValueError, match="is stiff, and has no derivatives by reverse mode"):
+        gradients(*given[:4], engine._replace(tier="stiff"), names, lambda recorded, folds: 0.0)
 
 
 def test_a_linear_twin_scales_with_its_clearance_and_volume(linear):

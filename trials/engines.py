@@ -1,6 +1,7 @@
 """The engine of each arm: chosen from the study's first patients, once, and then the same for every block."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -63,4 +64,11 @@ def _choose(plan: Study, arm: Arm) -> Engine:
     if not len(pilots):
         pilots = numbers[:PILOTS]
     values = {item.name: drawn[item.name][pilots] for item in plan.twin.variables}
-    return choose(plan.twin, arm.policy, plan.plan, plan.seed, pilots, values, plan.tolerance)
+    found = choose(plan.twin, arm.policy, plan.plan, plan.seed, pilots, values, plan.tolerance)
+    if found.tier == "stiff":
+        warnings.warn(
+            f"arm '{arm.name}': twin '{plan.twin.name}' is stiff and is solved by diffrax's Kvaerno5, which is slow; "
+            "`trialtwin check` tells what it will take",
+            stacklevel=2,
+        )
+    return found

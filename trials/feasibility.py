@@ -18,7 +18,8 @@ LOOKED_AT = 65_536  # candidates drawn to see who is eligible
 class Cost(NamedTuple):
     """What a study would take. seconds: of one core, measured on one block per arm, compilation apart.
 
-    memory: of one process at its widest [bytes]; stored: arrays before compression [bytes].
+    memory: of one process at its widest [bytes]; stored: arrays before compression [bytes]. stiff: arms whose twin only
+    an implicit method solves, slowly.
     """
 
     lives: int
@@ -26,6 +27,7 @@ class Cost(NamedTuple):
     compilation: float
     stored: int
     memory: int
+    stiff: tuple[str, ...] = ()
 
 
 class Candidates(NamedTuple):
@@ -68,8 +70,9 @@ def cost(plan: Study, width: int = WIDTH) -> Cost:
     numbers = np.arange(min(width, plan.size))
     values = people(plan, schema.CANDIDATES, numbers).values
     seconds = compilation = 0.0
+    solved_by = engines.chosen(plan)
     for arm in plan.arms:
-        solve = solver(plan.twin, arm.policy, plan.plan, plan.seed, engines.of(plan, arm), width)
+        solve = solver(plan.twin, arm.policy, plan.plan, plan.seed, solved_by[arm.name], width)
         times = []
         for _ in range(2):
             began = time.perf_counter()
@@ -88,4 +91,6 @@ def cost(plan: Study, width: int = WIDTH) -> Cost:
     blocks = sum(-(-size // width) for size in groups(plan).values())
     # A worker holds the libraries, one chunk three times over, and the trajectories of a block at every tick.
     ticks = (plan.plan.ticks + 1) * width * 8 * (len(plan.twin.outputs) * 4 + len(plan.twin.actions))
-    return Cost(patients * len(plan.arms), seconds * blocks, compilation, stored, 400_000_000 + 3 * 2048 * each + ticks)
+    memory = 400_000_000 + 3 * 2048 * each + ticks
+    stiff = tuple(name for name, engine in solved_by.items() if engine.tier == "stiff")
+    return Cost(patients * len(plan.arms), seconds * blocks, compilation, stored, memory, stiff)
