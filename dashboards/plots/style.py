@@ -33,7 +33,7 @@ DRESS = go.layout.Template(
         "hoverlabel": {"align": "left", "font": {"size": 13}},
         "dragmode": False,  # on a telephone a finger scrolls the page
         "xaxis": {**_AXIS, "title": {"standoff": 8, "font": {"size": 13}}},
-        "yaxis": {**_AXIS, "title": {"standoff": 15, "font": {"size": 13}}, "automargin": True},
+        "yaxis": {**_AXIS, "title": {"standoff": 15, "font": {"size": 13}}},
         "coloraxis": {"colorbar": _BAR},
         "annotationdefaults": {"arrowcolor": INK, "arrowhead": 0, "arrowwidth": 1},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
@@ -46,6 +46,8 @@ DRESS = go.layout.Template(
 )
 
 CONFIG = {"displaylogo": False, "responsive": True, "displayModeBar": False, "showTips": False, "plotlyServerURL": ""}
+CHARACTER = 0.56  # of the font's size: the width of one, on average
+NUMBER = 5  # characters of a number on an axis
 LINE = 46  # characters of a line that a telephone shows beneath a figure
 
 
@@ -120,8 +122,35 @@ def finished(figure: go.Figure, source: str, height: int) -> go.Figure:
     return figure.update_layout(
         template=DRESS,
         height=height,
-        margin={"l": 20, "r": 16, "t": 20, "b": below + 16 + 14 * (1 + lines.count("<br>"))},
+        margin={"l": _beside(figure), "r": 16, "t": 20, "b": below + 16 + 14 * (1 + lines.count("<br>"))},
     )
+
+
+def _beside(figure: go.Figure) -> int:
+    """Pixels for labels and title of the axes of y: left to plotly, it would draw every figure twice to find out."""
+    most = 20.0
+    for axis in figure.select_yaxes():
+        if axis.visible is False or (axis.anchor and axis.overlaying):
+            continue
+        number = axis.plotly_name.removeprefix("yaxis")
+        size = axis.tickfont.size or 13
+        room = 0.0 if axis.showticklabels is False else CHARACTER * size * _longest(figure, axis, f"y{number}")
+        if axis.title.text:
+            room += (15 if axis.title.standoff is None else axis.title.standoff) + 18 * (
+                1 + axis.title.text.count("<br>")
+            )
+        most = max(most, room + 8)
+    return round(most)
+
+
+def _longest(figure: go.Figure, axis: go.layout.YAxis, name: str) -> int:
+    """Characters of the longest label of an axis; of numbers, as many as they may have."""
+    labels = axis.ticktext
+    if labels is None:
+        given = [trace.y for trace in figure.data if (getattr(trace, "yaxis", None) or "y") == name]
+        labels = [label for y in given if y is not None for label in y if isinstance(label, str)]
+    lines = [html.unescape(line) for label in labels for line in str(label).split("<br>")]
+    return max([len(line) for line in lines], default=NUMBER)
 
 
 def faded(colour: str, opacity: float) -> str:
