@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from solvers import playback
 from solvers.code import code
+from solvers.delivery import room
 from solvers.engine import TOLERANCE, Engine, check_tolerance
 from solvers.pairs import TSITOURAS
 from solvers.policy import Policy
@@ -102,6 +104,8 @@ def choose(
         return Engine("own", tolerance)
     pair = TSITOURAS
     engine = Engine("explicit", tolerance, pair.name, "c" if code(twin, pair) else "jax")
+    if room(twin, policy, plan.tick, plan.late):
+        return _common(twin, policy, plan, seed, patients, values, engine)
     lived, engine, again, replay, truth = _truth(twin, policy, plan, seed, patients, values, engine)
     candidates, table = _local(plan, engine, lived, again, truth)
     for bound in tolerance * 2.0 ** np.arange(8.0, -30.0, -0.5):
@@ -116,14 +120,74 @@ def choose(
             counts=tuple(int(candidates[i][0]) for i in best), halvings=tuple(int(candidates[i][1]) for i in best)
         )
         outputs, gathered = replay(tried)
-        true = _error(outputs, truth)
-        factor = SAFETY * float(np.max(true / np.maximum(gathered, 1e-300)))
-        if np.max(factor * gathered) <= ROOM * tolerance:
+        factor, worst = _factor(outputs, gathered, truth)
+        if worst <= ROOM * tolerance:
             return tried._replace(factor=factor)
-    raise ValueError(
+    raise _out_of_reach(twin, plan, tolerance)
+
+
+def _factor(outputs: np.ndarray, gathered: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """From gathered errors to those of outputs, and the largest of any pilot by it."""
+    factor = SAFETY * float(np.max(_error(outputs, truth) / np.maximum(gathered, 1e-300)))
+    return factor, float(np.max(factor * gathered))
+
+
+def _out_of_reach(twin: Twin, plan: Plan, tolerance: float) -> ValueError:
+    return ValueError(
         f"twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} with {max(COUNTS)} steps a tick of "
         f"{plan.tick:g} h; ask for less, or for shorter ticks"
     )
+
+
+def _unsolved(twin: Twin, plan: Plan, tolerance: float, pilots: int) -> ValueError:
+    return ValueError(
+        f"the {pilots} pilot patients of twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} "
+        f"with {FINE[-1]} steps a tick of {plan.tick:g} h; look at its parameters, or take shorter ticks"
+    )
+
+
+def _common(
+    twin: Twin,
+    policy: Policy,
+    plan: Plan,
+    seed: int,
+    patients: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    engine: Engine,
+) -> Engine:
+    """The same steps in every piece of every tick: a patient's pieces are his own."""
+    tolerance, most = engine.tolerance, max(HALVINGS)
+    live = playback.lived(
+        twin, policy, plan, seed, _floored(engine, np.zeros(len(twin.ode.states)) if twin.ode else [])
+    )
+    for fine in FINE:
+        of = live(patients, values, fine, most)
+        if not len(of.patients):
+            continue
+        engine = _floored(engine, of.peaks)
+        again = playback.replay(twin, policy, plan, seed, engine, of)
+        truth = again(2 * fine, most)[0]
+        if _error(again(fine, most)[0], truth).max() <= REFERENCE * tolerance:
+            break
+    else:
+        raise _unsolved(twin, plan, tolerance, len(patients))
+    best: tuple[int, int, float] | None = None
+    for halvings in HALVINGS:
+        low, high = 0, sum(1 for count in COUNTS if best is None or count + halvings < best[0] + best[1])
+        while low < high:
+            middle = (low + high) // 2
+            factor, worst = _factor(*again(COUNTS[middle], halvings), truth)
+            if worst <= ROOM * tolerance:
+                best, high = (COUNTS[middle], halvings, factor), middle
+            else:
+                low = middle + 1
+    if best is None:
+        raise _out_of_reach(twin, plan, tolerance)
+    return engine._replace(counts=(best[0],) * plan.ticks, halvings=(best[1],) * plan.ticks, factor=best[2])
+
+
+def _floored(engine: Engine, peaks: Any) -> Engine:
+    return engine._replace(floors=tuple(FLOOR * peak if peak > 0 else math.inf for peak in map(float, peaks)))
 
 
 def _truth(
@@ -146,10 +210,7 @@ def _truth(
         truth = replay(engine.finer(2))[0]
         if _error(replay(engine)[0], truth).max() <= REFERENCE * tolerance:
             return Pilots(lived, engine, again, replay, truth)
-    raise ValueError(
-        f"the {len(patients)} pilot patients of twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} "
-        f"with {FINE[-1]} steps a tick of {plan.tick:g} h; look at its parameters, or take shorter ticks"
-    )
+    raise _unsolved(twin, plan, tolerance, len(patients))
 
 
 def _fine(twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine) -> Callable[..., tuple[Lived, Engine]]:
@@ -160,7 +221,7 @@ def _fine(twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine) -> 
     halvings = np.full(plan.ticks, max(HALVINGS))
     blank = engine._replace(floors=(math.inf,) * states)
 
-    def keep(acted: Any, ended: Any) -> tuple:
+    def keep(given: Any, acted: Any, ended: Any) -> tuple:
         return jnp.stack(acted), jnp.stack(ended)
 
     # The settings are given at run time, so that studies that differ in them alone have one program.
@@ -181,10 +242,9 @@ def _fine(twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine) -> 
             return Lived(acted, ended, ()), engine
         acted, ended = np.moveaxis(acted[sound], 2, 0), np.moveaxis(ended[sound], 2, 0)
         peak = np.maximum(np.abs(acted).max((1, 2)), np.abs(ended).max((1, 2)))
-        floors = np.where(peak > 0, FLOOR * peak, np.inf)
         p = jax.vmap(twin.namespace)({name: value[sound] for name, value in given.items()})
         meshed = engine._replace(counts=(count,) * plan.ticks, halvings=tuple(halvings.tolist()))
-        return Lived(acted, ended, p), meshed._replace(floors=tuple(floors.tolist()))
+        return Lived(acted, ended, p), _floored(meshed, peak)
 
     return fine
 
