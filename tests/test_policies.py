@@ -5,16 +5,31 @@ import pytest
 
 from solvers import twins
 from solvers.engine import Engine
+from solvers.ode import ode_twin
 from solvers.solve import Plan, free_solver, solver
 from solvers.status import Status
+from solvers.twin import Action, Output, Parameter
 from trials import policies
 
 TICK = 12.0
 TWIN = twins.load("warfarin-inr")
+DRIP = ode_twin(
+    lambda t, y, p: {"x": -p.k * y.x},
+    name="drip",
+    title="Drip",
+    source="a test",
+    states=("x",),
+    parameters=(Parameter("k", "1/h", 0.05, "a test", "assumed"),),
+    actions=(Action("dose", "mg", infused=True),),
+    outputs=(Output("x", "mg", "a test"),),
+    initial=lambda p: {"x": 0.0},
+    act=lambda y, action, p: {"x": y.x + action.dose},
+    observe=lambda y, p, time: {"x": y.x},
+)
+TWINS = {"fixed-infusion": DRIP}  # others on TWIN
 PLAN = Plan(TICK, 28, tuple(range(29)), (0, 6, 10, 14, 28), ("inr", "dose"), taken=0.9)
-# Fine steps whatever a setting does.
-ENGINE = Engine("explicit", 1e-5, counts=(32,) * PLAN.ticks, halvings=(6,) * PLAN.ticks, floors=(1.0,) * 10)
 WRITTEN = {
+    "fixed-infusion": {"dose": "5 mg", "every": "24 h", "over": "90 min"},
     "fixed-oral": {"dose": "5 mg", "every": "24 h", "from": "1 day", "doses": "6"},
     "titrated-oral": {
         "start": "genotype",
@@ -30,7 +45,20 @@ WRITTEN = {
 def policy(request):
     """A policy as one may be written; one that is not listed is written with its defaults."""
     form = policies.load(request.param)
-    return policies.read({"policy": request.param, **form.defaults, **WRITTEN.get(request.param, {})}, TWIN, TICK)
+    options = {"policy": request.param, **form.defaults, **WRITTEN.get(request.param, {})}
+    return policies.read(options, _twin(request.param), TICK)
+
+
+def _twin(name):
+    return TWINS.get(name, TWIN)
+
+
+def _solved(policy):
+    """The twin of a policy, a plan, and fine steps whatever a setting does."""
+    twin = _twin(policy.name)
+    states = len(twin.ode.states)
+    engine = Engine("explicit", 1e-5, counts=(32,) * PLAN.ticks, halvings=(6,) * PLAN.ticks, floors=(1.0,) * states)
+    return twin, PLAN._replace(outcomes=(twin.outputs[0].name, "dose")), engine
 
 
 @pytest.fixture
@@ -44,9 +72,10 @@ def lives(policy, *changes):
     """Lives of typical patients of the same number, one for each set of changed settings."""
     settings = [policy.changed(each) for each in changes]
     count = len(settings)
-    values = {name: np.full(count, value) for name, value in TWIN.typical().items()}
+    twin, plan, engine = _solved(policy)
+    values = {name: np.full(count, value) for name, value in twin.typical().items()}
     numbers = {name: np.array([each[name] for each in settings]) for name in policy.settings}
-    return free_solver(TWIN, policy, PLAN, 7, ENGINE)(np.full(count, 3), values, numbers)
+    return free_solver(twin, policy, plan, 7, engine)(np.full(count, 3), values, numbers)
 
 
 def test_settings_lie_within_their_bounds_and_on_their_steps(policy):
@@ -63,10 +92,11 @@ def test_settings_lie_within_their_bounds_and_on_their_steps(policy):
 
 def test_the_settings_as_written_give_the_lives_of_a_run(policy):
     count = 4
-    values = {name: np.full(count, value) for name, value in TWIN.typical().items()}
-    run = solver(TWIN, policy, PLAN, 7, ENGINE, count)(np.arange(count), values)
+    twin, plan, engine = _solved(policy)
+    values = {name: np.full(count, value) for name, value in twin.typical().items()}
+    run = solver(twin, policy, plan, 7, engine, count)(np.arange(count), values)
     numbers = {name: np.full(count, value) for name, value in policy.numbers.items()}
-    free = free_solver(TWIN, policy, PLAN, 7, ENGINE)(np.arange(count), values, numbers)
+    free = free_solver(twin, policy, plan, 7, engine)(np.arange(count), values, numbers)
     assert run.status.tolist() == free.status.tolist() == [Status.OK] * count
     for name, recorded in run.recorded.items():
         np.testing.assert_allclose(free.recorded[name], recorded, rtol=1e-10, atol=1e-12)  # rounding of two programs
@@ -78,7 +108,8 @@ def test_every_setting_can_go_to_its_bounds(policy):
     assert (moved.status == Status.OK).all()
     first = moved.recorded["dose"]
     assert np.isfinite(first).all() and (first >= 0).all()
-    changed = (first[1:] != first[0]).any(1)
+    seen = np.concatenate(list(moved.recorded.values()), 1)
+    changed = (seen[1:] != seen[0]).any(1)
     # Rules far from the typical patient's INR need not act; most settings must.
     assert changed.mean() > 0.4, [each for each, moves in zip(ends, changed, strict=True) if not moves]
 
@@ -104,3 +135,12 @@ def test_a_setting_that_there_is_not_is_refused(standard):
 def test_a_setting_out_of_bounds_is_refused(standard):
     with pytest.raises(ValueError, match="setting 'start' is 500; write a number from 0 to 20 mg"):
         standard.changed({"start": 500.0})
+
+
+def test_an_infusion_is_refused_where_it_cannot_be():
+    options = {**policies.load("fixed-infusion").defaults, "policy": "fixed-infusion", **WRITTEN["fixed-infusion"]}
+    with pytest.raises(ValueError, match="'warfarin-inr' has no action that can be infused; write fixed-oral"):
+        policies.read(options, TWIN, TICK)
+    for over, sentence in (("0 h", "is no length of time"), ("5 mg", "does not measure"), ("1", "has no unit")):
+        with pytest.raises(ValueError, match=sentence):
+            policies.read(options | {"over": over}, DRIP, TICK)
