@@ -225,7 +225,7 @@ def _local(
         ticks = np.unique(np.linspace(0, plan.ticks - 1, SAMPLED).astype(int))
     pilots = lived.acted.shape[1]
     y, end = (array[:, :, ticks].reshape(len(array), -1) for array in (lived.acted, lived.ended))
-    p = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), len(ticks)), lived.p)
+    p = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), len(ticks), axis=0), lived.p)
     times, floors = np.tile(plan.tick * ticks, pilots), np.asarray(engine.floors)
     finest = max(COUNTS), max(HALVINGS)
     true = again.single(y, p, times, *finest, floors)[1]

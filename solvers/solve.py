@@ -193,7 +193,8 @@ def life(
         true = {name: jnp.asarray(value, float) for name, value in twin.observe(y, p, time).items()}
         measured = {name: outputs[name].measure(true[name], z[i, 0], z[i, 1]) for i, name in enumerate(outputs)}
         health = _health(twin, y, true)
-        return true, {name: jnp.where(visit, value, jnp.nan) for name, value in measured.items()}, health
+        shown = {name: visit | outputs[name].device for name in outputs}
+        return true, {name: jnp.where(shown[name], value, jnp.nan) for name, value in measured.items()}, health
 
     def gather(totals: dict, before: Mapping[str, Any], after: Mapping[str, Any], time: Any) -> dict:
         return {fold.name: fold.step(totals[fold.name], before, after, time, plan.tick) for fold in plan.folds}

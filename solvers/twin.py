@@ -137,7 +137,8 @@ class Output:
     """Something of the patient that can be seen.
 
     Measured value: (x + proportional_error x z1 + additive_error z2) exp(log_error z1), z standard normal.
-    bounds: values outside are impossible and mark the life OUT_OF_BOUNDS.
+    bounds: values outside are impossible and mark the life OUT_OF_BOUNDS. device: a device shows it to the policy at
+    every tick, and it has no error but its own; others are measured at visits.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Output:
     proportional_error: float = 0.0
     log_error: float = 0.0
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    device: bool = False
 
     def measure(self, value: jax.Array, z1: jax.Array, z2: jax.Array) -> jax.Array:
         """The value with measurement error, [unit]; z1, z2 are standard normal draws of the same shape."""
