@@ -26,7 +26,8 @@ def observed(
 ) -> Observed:
     """The endpoint from measurements at visits.
 
-    seen: outcome -> (..., visit), NaN where not observed. days: of the visits, (visit,).
+    seen: outcome -> (..., visit), NaN where not observed; of a worn device, what it gathered until then, by its fold.
+    days: of the visits, (visit,).
     A share is taken over the time that was observed, linear between visits (Rosendaal); `ever` is told of those
     observed until the end; a responder by his observed share.
     """
@@ -34,6 +35,9 @@ def observed(
         share = observed(endpoints[endpoint.outcome], seen, days, endpoints).values
         return Observed(np.where(np.isnan(share), np.nan, share >= endpoint.at_least), ~np.isnan(share))
     counted = days <= endpoint.until / 24.0 + 1e-9
+    if endpoint.worn:
+        value = seen[str(endpoint.fold)][..., counted.sum() - 1]
+        return Observed(value, ~np.isnan(value))
     values, days = seen[endpoint.outcome][..., counted], days[counted]
     there = ~np.isnan(values)
     if endpoint.kind == "share":
@@ -56,7 +60,10 @@ def observed(
 
 def complete(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoint]) -> np.ndarray:
     """The endpoint of every life had no one been lost, (arm, patient), from all visits; `first` up to the end."""
-    outcome = endpoint.outcome if endpoint.kind != "responder" else endpoints[endpoint.outcome].outcome
+    of = endpoints[endpoint.outcome] if endpoint.kind == "responder" else endpoint
+    if of.worn:
+        return true(endpoint, cohort, endpoints)
+    outcome = of.outcome
     measured, days = cohort[outcome + schema.MEASURED], cohort[schema.VISIT].values
     found = np.empty(measured.shape[:2])
     for slab in slabs(cohort.sizes[schema.PATIENT]):
@@ -79,6 +86,6 @@ def true(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoin
         share = true(endpoints[endpoint.outcome], cohort, endpoints)
         return np.where(np.isnan(share), np.nan, share >= endpoint.at_least)
     gathered = cohort[str(endpoint.fold)].values
-    if endpoint.kind == "share":
+    if endpoint.kind == "share" or endpoint.worn:
         return gathered
     return np.where(np.isnan(gathered), np.nan, gathered >= endpoint.at_least)

@@ -53,9 +53,18 @@ def replicates(
 
 
 def measurements(study: Study, cohort: xr.Dataset) -> dict[str, np.ndarray]:
-    """What visits measure of every outcome that an endpoint asks about, each (arm, patient, visit)."""
-    outcomes = sorted({endpoint.outcome for endpoint in study.endpoints if endpoint.kind != "responder"})
-    return {outcome: cohort[outcome + schema.MEASURED].values for outcome in outcomes}
+    """What visits measure of every outcome that an endpoint asks about, each (arm, patient, visit).
+
+    Of a worn device, by the name of its fold, what it has gathered at the end, where the endpoint's time is up.
+    """
+    asked = [endpoint for endpoint in study.endpoints if endpoint.kind != "responder"]
+    outcomes = sorted({endpoint.outcome for endpoint in asked if not endpoint.worn})
+    found = {outcome: cohort[outcome + schema.MEASURED].values for outcome in outcomes}
+    for endpoint in asked:
+        if endpoint.worn:
+            over = cohort[schema.VISIT].values >= endpoint.until / 24.0 - 1e-9
+            found[str(endpoint.fold)] = np.where(over, cohort[str(endpoint.fold)].values[..., None], np.nan)
+    return found
 
 
 def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray, days: np.ndarray) -> Estimate:
@@ -66,7 +75,7 @@ def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray,
     names = {arm.name: i for i, arm in enumerate(study.arms)}
     contrast = (names[study.contrast[0]], names[study.contrast[1]])
     alpha, sided = study.analysis.alpha, int(study.analysis.sided)
-    if endpoint.kind == "share":
+    if endpoint.kind == "share" or endpoint.worn:
         pooled = study.analysis.method == "pooled t-test"
         return continuous.t_test(seen.values, arms, contrast, alpha, sided, pooled)
     if endpoint.kind == "first":

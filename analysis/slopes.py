@@ -173,7 +173,7 @@ def _endpoints(study: Study, solved: dict[str, Slopes]) -> list[Slope]:
     """Endpoints that have a derivative, under each arm and as their contrast."""
     found = []
     for endpoint in study.endpoints:
-        if endpoint.kind == "share":
+        if endpoint.kind == "share" or endpoint.worn:
             arms = {arm: _share(endpoint, each) for arm, each in solved.items()}
             found += _with_contrast(study, endpoint.name, endpoint.unit, arms)
     if not found:

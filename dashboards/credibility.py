@@ -78,6 +78,11 @@ def not_validated(results: Results) -> list[str]:
         )
     else:
         found.append("Adherence is perfect: every action is taken.")
+    if study.plan.late > 0:
+        found.append(
+            f"Doses are taken late, by the absolute value of a normal of standard deviation {study.plan.late:g} h, "
+            "independently from dose to dose and of the patient: an assumption. None is early, and habits do not last."
+        )
     if study.trial.dropout > 0:
         found.append(
             "Loss to follow-up has a constant hazard, the same in every arm and whatever the outcome; before it no "

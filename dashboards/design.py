@@ -84,6 +84,7 @@ def settings(study: Study) -> pd.DataFrame:
     trial, analysis, plan, recipe = study.trial, study.analysis, study.plan, study.recipe
     uncertainty = recipe.uncertainty
     year = -100 * math.expm1(-365.25 * trial.dropout)
+    late = f", late by a half-normal of {plan.late:g} h" if plan.late else ""
     rows = [
         ["Twin", f"{study.twin.name}: {study.twin.title}", study.twin.source],
         ["Population", recipe.reference, f"{recipe.sampling} sampling, seed {recipe.seed}"],
@@ -96,7 +97,7 @@ def settings(study: Study) -> pd.DataFrame:
         ["Tick", f"{plan.tick:g} h", "how often a policy may act"],
         ["Recorded", ", ".join(plan.outcomes), f"{len(plan.records)} times to day {end(study):g}"],
         ["Visits", f"{len(plan.visits)}", "days " + ", ".join(f"{day:g}" for day in study.visit_days)],
-        ["Adherence", f"{100 * plan.taken:g} %", "of actions taken by the patient himself"],
+        ["Adherence", f"{100 * plan.taken:g} %", f"of actions taken by the patient himself{late}"],
         ["Trials", f"{trial.replicates:,}", f"of {trial.subjects:,} subjects each"],
         ["Allocation", ":".join(map(str, trial.allocation)), f"permuted blocks of {trial.block}"],
         ["Accrual", f"{number(30.4375 * trial.accrual)} a month" if math.isfinite(trial.accrual) else "at once", ""],

@@ -127,6 +127,14 @@ def question(study: Study, endpoint: Endpoint) -> str:
     outcome, low, high = range_of(study, endpoint)
     output = next(output for output in study.twin.outputs if output.name == outcome)
     title, of, days = output.title or outcome, unit(output.unit), f"{endpoint.until / 24:g} days"
+    if endpoint.kind == "worn mean":
+        what = {
+            "value": "",
+            "gmi": "glucose management indicator of ",
+            "lbgi": "risk of lows by ",
+            "hbgi": "risk of highs by ",
+        }
+        return f"{what[endpoint.transform]}{title}, mean of {days}"
     within = f"{title} in {low:g} to {high:g} {of}".strip()
     if endpoint.kind == "first":
         return f"days to the first visit with {within}, within {days}"

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from solvers.code import code
+from solvers.delivery import room
 from solvers.engine import PAIRS, TOLERANCE, Engine
 from solvers.pilots import choose
-from solvers.policy import Policy
+from solvers.policy import Infusion, Policy
 from solvers.solve import ADAPTED, ALONE, Plan, solver
 from solvers.status import Status
 from solvers.twin import Twin
@@ -34,11 +35,13 @@ def course(
     amounts: Mapping[str, np.ndarray],
     pilots: Mapping[str, np.ndarray],
     tolerance: float = TOLERANCE,
+    over: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Callable[[Mapping[str, np.ndarray]], Course], Engine]:
     """Prepares solve(values) -> Course, and tells the engine that it uses.
 
     tick [h]; amounts: of the twin's actions by name, (tick,) each, given at the starts of ticks. pilots, values:
-    parameters and covariates by name, (patient,). Raises ValueError for an action that there is not, for amounts of
+    parameters and covariates by name, (patient,). over: for how long each amount is infused [h], (tick,) each, by the
+    names of those that are. Raises ValueError for an action that there is not, for amounts of
     different lengths, and where an action does not add to the states.
     """
     known = [action.name for action in twin.actions]
@@ -47,7 +50,11 @@ def course(
             raise ValueError(f"twin '{twin.name}' has no action '{name}'; write one of: {', '.join(known) or '(none)'}")
         if not np.isfinite(values).all():
             raise ValueError(f"an amount of '{name}' is not finite; give numbers")
-    lengths = {len(values) for values in amounts.values()}
+    over = dict(over or {})
+    for name, values in over.items():
+        if name not in amounts or not (np.isfinite(values).all() and np.min(values, initial=0.0) >= 0.0):
+            raise ValueError(f"'{name}' is infused over {values} h; give its amounts too, and times of at least 0 h")
+    lengths = {len(values) for values in (*amounts.values(), *over.values())}
     if len(lengths) != 1 or not tick > 0:
         raise ValueError(f"amounts have lengths {sorted(lengths)} and ticks {tick:g} h; give one a tick, of above 0 h")
     ticks = lengths.pop()
@@ -55,9 +62,13 @@ def course(
 
     def decide(time: Any, seen: Any, memory: Any, settings: Any) -> tuple:
         now = jnp.round(time / tick).astype(int)
-        return {name: jnp.asarray(values)[now] for name, values in table.items()}, memory
+        given: dict[str, Any] = {name: jnp.asarray(values)[now] for name, values in table.items()}
+        for name, values in over.items():
+            given[name] = Infusion(given[name], jnp.asarray(values)[now])
+        return given, memory
 
-    policy = Policy("as given", lambda p, settings: (), decide, by_patient=False)
+    longest = max((float(np.max(values, initial=0.0)) for values in over.values()), default=0.0)
+    policy = Policy("as given", lambda p, settings: (), decide, by_patient=False, longest=longest)
     outputs = tuple(item.name for item in twin.outputs)
     plan = Plan(tick, ticks, tuple(range(ticks + 1)), (0,), outputs)
     engine = choose(twin, policy, plan, 0, np.arange(len(next(iter(pilots.values())))), pilots, tolerance)
@@ -73,7 +84,9 @@ def course(
             parts.append(Course({name: lives.recorded[name].T for name in outputs}, error, lives.status))
         return _joined(parts)
 
-    fast = _fast(twin, engine, tick, ticks, table) if engine.code == "c" else None
+    # Machine code takes whole courses on one mesh; events within ticks are each patient's own.
+    together = engine.code == "c" and not room(twin, policy, tick, plan.late)
+    fast = _fast(twin, engine, tick, ticks, table) if together else None
     finer = _fast(twin, engine.finer(), tick, ticks, table) if fast else None
 
     def solve(values: Mapping[str, np.ndarray]) -> Course:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from solvers import stiff
 from solvers.code import code
 from solvers.elementary import fast
-from solvers.explicit import march
+from solvers.explicit import march, stretch
 from solvers.pairs import TSITOURAS
 from solvers.twin import Twin
 
@@ -65,9 +65,11 @@ def read(text: str) -> Engine:
     """The engine that `written` wrote. Raises ValueError for what is none."""
     try:
         fields = json.loads(text)
-        lists = {name: tuple(fields[name]) for name in ("counts", "halvings", "floors")}
+        lists: dict[str, Any] = {name: tuple(fields[name]) for name in ("counts", "halvings", "floors")}
         pair, code = str(fields["pair"]), fields["code"]
-        numbers = {name: float(fields[name]) for name in ("tolerance", "factor", "finer_factor", "rtol")}
+        numbers: dict[str, Any] = {
+            name: float(fields[name]) for name in ("tolerance", "factor", "finer_factor", "rtol")
+        }
         return Engine(fields["tier"], pair=pair, code=code, **numbers, **lists)
     except (TypeError, KeyError) as error:
         raise ValueError(f"'{text[:60]}' describes no engine; run the study again") from error
@@ -82,12 +84,16 @@ def check_tolerance(tolerance: float) -> None:
 Mover = Callable[[Any, Any, Any, Any, float, Any, Any], tuple[Any, Any]]
 
 
-def mover(twin: Twin, engine: Engine) -> Mover:
-    """move(y, p, action, time, tick, count, halvings) -> (state at time + tick, error of the outputs that it adds)."""
+def mover(twin: Twin, engine: Engine, stretched: bool = False) -> Mover:
+    """move(y, p, action, time, tick, count, halvings) -> (state at time + tick, error of the outputs that it adds).
+
+    stretched: whether each patient has times and ticks of his own.
+    """
     if engine.tier == "own" or twin.ode is None:
         # A scheme of its own is exact, or has its error told by its author.
         return lambda y, p, action, time, tick, count, halvings: (twin.advance(y, p, action, time, tick), 0.0)
-    ode, step = twin.ode, stepper(twin, engine) if engine.tier == "explicit" else _implicit(twin, engine)
+    ode = twin.ode
+    step = stepper(twin, engine, stretched) if engine.tier == "explicit" else _implicit(twin, engine)
 
     def move(y: Any, p: Any, action: Any, time: Any, tick: float, count: Any, halvings: Any) -> tuple[Any, Any]:
         y, error = step(ode.jump(y, action, p), p, time, tick, count, halvings)
@@ -102,14 +108,17 @@ def _implicit(twin: Twin, engine: Engine) -> Callable[..., tuple[Any, Any]]:
     return lambda y, p, time, length, count, halvings: stiff.step(field, y, p, time, length, engine.rtol, engine.floors)
 
 
-def stepper(twin: Twin, engine: Engine) -> Callable[..., tuple[Any, Any]]:
+def stepper(twin: Twin, engine: Engine, stretched: bool = False) -> Callable[..., tuple[Any, Any]]:
     """step(y, p, time, length, count, halvings) -> (state, sum of the steps' errors), without an action.
+
+    stretched: whether each patient has times and lengths of his own: lanes of machine code share steps from 0 to 1, and
+    each has them stretched to his own.
 
     Raises ValueError where the engine is machine code and here is no compiler for it.
     """
     ode, pair = twin.ode, PAIRS[engine.pair]
     assert ode is not None
-    machine = code(twin, pair) if engine.code == "c" else None
+    machine = code(twin, pair, stretched) if engine.code == "c" else None
     if machine is None:
         if engine.code == "c":
             raise ValueError(
@@ -121,17 +130,21 @@ def stepper(twin: Twin, engine: Engine) -> Callable[..., tuple[Any, Any]]:
             pair, field, y, p, time, length, count, halvings, engine.floors
         )
     library, given = machine
+    field = stretch(ode.field) if stretched else ode.field
 
     def step(y: Any, p: Any, time: Any, length: Any, count: Any, halvings: Any) -> tuple[Any, Any]:
         of = type(p)
 
         def reference(t: Any, length: Any, count: Any, halving: Any, y: Any, p: Any, floors: Any) -> tuple[Any, Any]:
             whole = count.astype(int), halving.astype(int)
-            return march(pair, ode.field, ode.state(*y), of(*p), t, length, *whole, floors)
+            own = (of(*p[:-2]), *p[-2:]) if stretched else of(*p)
+            return march(pair, field, ode.state(*y), own, t, length, *whole, floors)
 
         # A step has no derivative by their number, so that they travel as floats.
         now, lasts, many, halved = (jnp.asarray(each, float) for each in (time, length, count, halvings))
         numbers = tuple(getattr(p, name) for name in given)
+        if stretched:
+            numbers, now, lasts = (*numbers, now, lasts), jnp.zeros(()), jnp.ones(())
         after, error = library.advance(now, lasts, many, halved, tuple(y), numbers, engine.floors, reference)
         return ode.state(*after), error
 

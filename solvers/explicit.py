@@ -20,6 +20,16 @@ def steps(length: Any, count: Any, halvings: Any, i: Any) -> Any:
     return length / count * 0.5 ** jnp.maximum(halvings - jnp.maximum(i - 1, 0), 0)
 
 
+def stretch(field: Field) -> Field:
+    """The field of the same solution in a time from 0 to 1, of p, when it begins and how long that time is."""
+
+    def stretched(t: Any, y: Any, p: Any) -> Any:
+        own, begin, length = p
+        return jax.tree.map(lambda slope: length * slope, field(begin + length * t, y, own))
+
+    return stretched
+
+
 def march(
     pair: Pair,
     field: Field,

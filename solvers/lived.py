@@ -1,5 +1,6 @@
 """Pilots' lives on given steps: where they were after every action, and at the end of every tick."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ def finely(
     """
     halvings = np.full(plan.ticks, halved)
 
-    def keep(acted: Any, ended: Any) -> tuple:
+    def keep(given: Any, acted: Any, ended: Any) -> tuple:
         return jnp.stack(acted), jnp.stack(ended)
 
     # The settings are given at run time, so that studies that differ in them alone have one program.
@@ -57,12 +58,16 @@ def finely(
             return Lived(acted, ended, ()), engine
         acted, ended = np.moveaxis(acted[sound], 2, 0), np.moveaxis(ended[sound], 2, 0)
         peak = np.maximum(np.abs(acted).max((1, 2)), np.abs(ended).max((1, 2)))
-        floors = np.where(peak > 0, FLOOR * peak, np.inf)
         p = jax.vmap(twin.namespace)({name: value[sound] for name, value in given.items()})
         meshed = engine._replace(counts=(count,) * plan.ticks, halvings=tuple(halvings.tolist()))
-        return Lived(acted, ended, p), meshed._replace(floors=tuple(floors.tolist()))
+        return Lived(acted, ended, p), floored(meshed, peak)
 
     return fine
+
+
+def floored(engine: Engine, peaks: np.ndarray) -> Engine:
+    """The engine with floors from the largest value of each state, (state,)."""
+    return engine._replace(floors=tuple(FLOOR * peak if peak > 0 else math.inf for peak in map(float, peaks)))
 
 
 def error(outputs: np.ndarray, truth: np.ndarray) -> np.ndarray:

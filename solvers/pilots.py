@@ -11,10 +11,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from solvers import stiffness
+from solvers import playback, stiffness
 from solvers.code import code
-from solvers.engine import TOLERANCE, Engine, check_tolerance
-from solvers.lived import FLOOR, Lived, error, finely, kept, ratio
+from solvers.delivery import room
+from solvers.engine import FINER, TOLERANCE, Engine, check_tolerance
+from solvers.lived import FLOOR, Lived, error, finely, floored, kept, ratio
 from solvers.pairs import TSITOURAS
 from solvers.policy import Policy
 from solvers.replay import Replay
@@ -68,7 +69,7 @@ class Pilots(NamedTuple):
     lived: Lived
     engine: Engine
     again: Replay
-    replay: Callable[[Engine], tuple]
+    replay: Callable[[Engine], tuple[np.ndarray, np.ndarray]]
     truth: np.ndarray
 
 
@@ -91,6 +92,14 @@ def choose(
         return Engine("own", tolerance)
     pair = TSITOURAS
     engine = Engine("explicit", tolerance, pair.name, "c" if code(twin, pair) else "jax")
+    if room(twin, policy, plan.tick, plan.late):
+        common = _common(twin, policy, plan, seed, patients, values, engine)
+        if common is None:
+            raise ValueError(
+                f"the {len(patients)} pilot patients of twin '{twin.name}' cannot be solved to a tolerance of "
+                f"{tolerance:g} with {FINE[-1]} steps between events; look at its parameters, or ask for less"
+            )
+        return common
     found = _truth(twin, policy, plan, seed, patients, values, engine)
     meshed = _meshed(plan, found) if found else None
     return meshed or stiffness.choose(twin, policy, plan, seed, patients, values, tolerance)
@@ -120,6 +129,48 @@ def _meshed(plan: Plan, pilots: Pilots) -> Engine | None:
     return None
 
 
+def _common(
+    twin: Twin,
+    policy: Policy,
+    plan: Plan,
+    seed: int,
+    patients: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    engine: Engine,
+) -> Engine | None:
+    """The same steps in every piece of every tick: a patient's pieces are his own. None where there are none."""
+    assert twin.ode is not None
+    tolerance, most = engine.tolerance, max(HALVINGS)
+    live = playback.lived(twin, policy, plan, seed, floored(engine, np.zeros(len(twin.ode.states))))
+    for fine in FINE:
+        of = live(patients, values, fine, most)
+        if not len(of.patients):
+            continue
+        engine = floored(engine, of.peaks)
+        again = playback.replay(twin, policy, plan, seed, engine, of)
+        truth = again(FINER * fine, most)[0]
+        if error(again(fine, most)[0], truth).max() <= REFERENCE * tolerance:
+            break
+    else:
+        return None
+    best: tuple[int, int, float] | None = None
+    for halvings in HALVINGS:
+        low, high = 0, sum(1 for count in COUNTS if best is None or count + halvings < best[0] + best[1])
+        while low < high:
+            middle = (low + high) // 2
+            factor = kept(*again(COUNTS[middle], halvings), truth, tolerance)
+            if factor is None:
+                low = middle + 1
+            else:
+                best, high = (COUNTS[middle], halvings, factor), middle
+    if best is None:
+        return None
+    count, halvings, factor = best
+    finer = max(factor, ratio(*again(FINER * count, halvings), truth))
+    mesh = engine._replace(counts=(count,) * plan.ticks, halvings=(halvings,) * plan.ticks)
+    return mesh._replace(factor=factor, finer_factor=finer)
+
+
 def _truth(
     twin: Twin,
     policy: Policy,
@@ -147,7 +198,7 @@ def _truth(
     return None
 
 
-def _replayed(engine: Engine, lived: Lived, again: Replay) -> Callable[[Engine], tuple]:
+def _replayed(engine: Engine, lived: Lived, again: Replay) -> Callable[[Engine], tuple[np.ndarray, np.ndarray]]:
     """replay(engine) -> outputs at the ends of ticks, (tick, output, patient), and gathered errors, (patient,), of the
     pilots when they are given what they were given."""
     start = lived.acted[:, :, 0]
@@ -155,7 +206,7 @@ def _replayed(engine: Engine, lived: Lived, again: Replay) -> Callable[[Engine],
     jumps = np.concatenate([jumps, np.zeros((1, *start.shape))])
     floors = np.asarray(engine.floors)
 
-    def replay(tried: Engine) -> tuple:
+    def replay(tried: Engine) -> tuple[np.ndarray, np.ndarray]:
         return again.whole(start, lived.p, jumps, np.asarray(tried.counts), np.asarray(tried.halvings), floors)
 
     return replay
@@ -174,7 +225,7 @@ def _local(
         ticks = np.unique(np.linspace(0, plan.ticks - 1, SAMPLED).astype(int))
     pilots = lived.acted.shape[1]
     y, end = (array[:, :, ticks].reshape(len(array), -1) for array in (lived.acted, lived.ended))
-    p = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), len(ticks)), lived.p)
+    p = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), len(ticks), axis=0), lived.p)
     times, floors = np.tile(plan.tick * ticks, pilots), np.asarray(engine.floors)
     finest = max(COUNTS), max(HALVINGS)
     true = again.single(y, p, times, *finest, floors)[1]

@@ -29,11 +29,19 @@ class Setting(NamedTuple):
     step: float = 0.0
 
 
+class Infusion(NamedTuple):
+    """An amount at a constant rate over a time [h]; at once where that is 0."""
+
+    amount: Any
+    over: Any
+
+
 class Policy(NamedTuple):
     """Pure functions for one patient.
 
     begin(p, settings) -> memory, once a life; `p` holds the patient's covariates and the TYPICAL parameters, because a
-    clinic knows no one's random effects. decide(time [h], seen, memory, settings) -> (amounts by action name, memory).
+    clinic knows no one's random effects. decide(time [h], seen, memory, settings) -> (amounts by action name, memory);
+    an amount may be an Infusion. longest: of its infusions [h], whatever the settings; 0 where it gives none.
     by_patient: whether the patient takes the action by his own hand, so that adherence applies.
     settings: the numbers of the therapy by name; the functions are given their values, which may be traced. What
     shapes the program (which rules there are) is no setting.
@@ -44,6 +52,7 @@ class Policy(NamedTuple):
     decide: Callable[[Any, Seen, Any, Mapping[str, Any]], tuple[Mapping[str, Any], Any]]
     by_patient: bool = True
     settings: Mapping[str, Setting] = {}
+    longest: float = 0.0
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from solvers.engine import Engine, mover
-from solvers.policy import Policy, Seen
+from solvers.delivery import deliverer
+from solvers.engine import Engine
+from solvers.policy import Infusion, Policy, Seen
 from solvers.status import Status
 from solvers.twin import Twin
 
@@ -28,6 +29,7 @@ class Purpose(enum.IntEnum):
 
     MEASUREMENT = 1
     ADHERENCE = 2
+    TIMING = 3
 
 
 class Fold(NamedTuple):
@@ -45,6 +47,7 @@ class Plan(NamedTuple):
     """When things happen. tick [h]; ticks: how many; records, visits: tick numbers, increasing, from 0 to `ticks`.
 
     outcomes: names of outputs and actions to record. taken: probability that a self-administered action is taken.
+    late [h]: how late, the standard deviation of the normal of which lateness is the absolute value.
     """
 
     tick: float
@@ -54,6 +57,7 @@ class Plan(NamedTuple):
     outcomes: tuple[str, ...]
     folds: tuple[Fold, ...] = ()
     taken: float = 1.0
+    late: float = 0.0
 
 
 class Lives(NamedTuple):
@@ -164,14 +168,15 @@ def life(
     values: Mapping[str, Any],
     settings: Mapping[str, Any],
     mesh: tuple[Any, Any] | None = None,
-    keep: Callable[[Any, Any], Any] = lambda acted, ended: (),
+    keep: Callable[[Any, Any, Any], Any] = lambda given, acted, ended: (),
 ) -> tuple:
     """One patient's life under one arm; the fields of Lives, without the patient axis.
 
-    mesh: counts and halvings of the steps of each tick, (tick,) each; those of the engine where None. keep: of the
-    states after an action and at the end of its tick; what it gives is stacked over ticks and follows the fields.
+    mesh: counts and halvings of the steps of each tick, (tick,) each; those of the engine where None. keep: of what
+    is given, the states after it, as `Delivered` has them, and those at the end of the tick; what it gives is stacked
+    over ticks and follows the fields.
     """
-    move = mover(twin, engine)
+    waiting, deliver = deliverer(twin, policy, plan.tick, plan.late, engine)
     counts, halvings = mesh or (np.asarray(engine.counts, int), np.asarray(engine.halvings, int))
     if not len(counts):
         counts = halvings = np.zeros(plan.ticks, int)
@@ -181,21 +186,22 @@ def life(
     known = {covariate.name: values[covariate.name] for covariate in twin.covariates}
     p = twin.namespace(values)
     outputs = {output.name: output for output in twin.outputs}
-    noise, taken = _randomness(twin, plan, seed, patient)
+    noise, taken, late = _randomness(twin, plan, seed, patient)
     is_visit = np.isin(np.arange(plan.ticks + 1), plan.visits)
 
     def look(y: Any, time: Any, visit: Any, z: Any) -> tuple[dict, dict, Any]:
         true = {name: jnp.asarray(value, float) for name, value in twin.observe(y, p, time).items()}
         measured = {name: outputs[name].measure(true[name], z[i, 0], z[i, 1]) for i, name in enumerate(outputs)}
         health = _health(twin, y, true)
-        return true, {name: jnp.where(visit, value, jnp.nan) for name, value in measured.items()}, health
+        shown = {name: visit | outputs[name].device for name in outputs}
+        return true, {name: jnp.where(shown[name], value, jnp.nan) for name, value in measured.items()}, health
 
     def gather(totals: dict, before: Mapping[str, Any], after: Mapping[str, Any], time: Any) -> dict:
         return {fold.name: fold.step(totals[fold.name], before, after, time, plan.tick) for fold in plan.folds}
 
     def tick(carry: tuple, now: tuple) -> tuple:
-        y, memory, totals, before, worst, error = carry
-        number, visit, z, takes, count, halved = now
+        y, memory, totals, before, worst, error, waiting = carry
+        number, visit, z, takes, count, halved, lateness = now
         time = number * plan.tick
         true, measured, health = look(y, time, visit, z)
         after_first = number > 0
@@ -205,22 +211,21 @@ def life(
         amounts, memory = policy.decide(time, Seen(visit, measured), memory, settings)
         # What a clinic or a device does is done; only what the patient takes himself can be missed.
         kept = takes if policy.by_patient else 1.0
-        given = {name: jnp.asarray(amount, float) * kept for name, amount in amounts.items()}
-        action = twin.action(**given)
-        acted = twin.ode.jump(y, action, p) if twin.ode else y
-        y, added = move(y, p, action, time, plan.tick, *(alike or (count, halved)))
-        carry = (y, memory, totals, true, jnp.maximum(worst, health), error + added)
-        return carry, (true, measured, action._asdict(), keep(acted, y))
+        given = {name: _kept(amount, kept) for name, amount in amounts.items()}
+        delay = lateness if policy.by_patient and lateness is not None else 0.0
+        done = deliver(y, waiting, p, given, delay, time, *(alike or (count, halved)))
+        carry = (done.y, memory, totals, true, jnp.maximum(worst, health), error + done.error, done.pending)
+        return carry, (true, measured, _amounts(twin, given), keep(given, done.acted, done.y))
 
     y = twin.initial(p)
     memory = policy.begin(twin.namespace(typical | known), settings)
     totals = {fold.name: jnp.asarray(fold.initial, float) for fold in plan.folds}
     start, _, worst = look(y, 0.0, False, noise[0])
     numbers = jnp.arange(plan.ticks, dtype=float)
-    steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken, jnp.asarray(counts), jnp.asarray(halvings))
+    steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken, jnp.asarray(counts), jnp.asarray(halvings), late)
     seen_by_tick: Any
-    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst, jnp.zeros(())), steps)
-    y, _, totals, before, worst, error = carry
+    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst, jnp.zeros(()), waiting), steps)
+    y, _, totals, before, worst, error, waiting = carry
     true, measured, given, kept = seen_by_tick
     end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), noise[-1])
     totals = gather(totals, before, end, (plan.ticks - 1) * plan.tick)
@@ -235,11 +240,25 @@ def life(
             recorded[outcome] = jnp.diff(running, prepend=0.0)
     seen = {name: jnp.append(measured[name], measured_end[name])[visits] for name in outputs if name in plan.outcomes}
     worst = jnp.maximum(jnp.maximum(worst, health), _within_bounds(twin, values))
+    if waiting:
+        worst = jnp.where(waiting.lost & (worst == Status.OK), int(Status.OVERFLOW), worst)
     return recorded, seen, totals, worst.astype(jnp.int8), error, *kept
 
 
-def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Array, jax.Array]:
-    """Normal draws (tick + 1, output, 2), zero between visits, and whether each tick's action is taken (tick,).
+def _kept(amount: Any, kept: Any) -> Any:
+    if isinstance(amount, Infusion):
+        return Infusion(jnp.asarray(amount.amount, float) * kept, jnp.asarray(amount.over, float))
+    return jnp.asarray(amount, float) * kept
+
+
+def _amounts(twin: Twin, given: Mapping[str, Any]) -> dict[str, Any]:
+    whole = {name: dose.amount if isinstance(dose, Infusion) else dose for name, dose in given.items()}
+    return {action.name: whole.get(action.name, jnp.zeros(())) for action in twin.actions}
+
+
+def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Array, jax.Array, Any]:
+    """Normal draws (tick + 1, output, 2), zero between visits; whether each tick's action is taken, (tick,), and how
+    late [h], (tick,), None where nothing is.
 
     Keyed by patient, purpose and tick, never by arm: the same luck under every arm, whatever the visits.
     """
@@ -249,11 +268,17 @@ def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Ar
     shape = (len(twin.outputs), 2)
     drawn = jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(measurement, number), shape))(visits)
     noise = jnp.zeros((plan.ticks + 1, *shape)).at[visits].set(drawn)
+    ticks, late = jnp.arange(plan.ticks), None
+    if plan.late > 0.0:
+        timing = jax.random.fold_in(own, Purpose.TIMING)
+        late = plan.late * jnp.abs(
+            jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(timing, number)))(ticks)
+        )
     if plan.taken >= 1.0:
-        return noise, jnp.ones(plan.ticks)
+        return noise, jnp.ones(plan.ticks), late
     adherence = jax.random.fold_in(own, Purpose.ADHERENCE)
-    luck = jax.vmap(lambda number: jax.random.uniform(jax.random.fold_in(adherence, number)))(jnp.arange(plan.ticks))
-    return noise, (luck < plan.taken).astype(float)
+    luck = jax.vmap(lambda number: jax.random.uniform(jax.random.fold_in(adherence, number)))(ticks)
+    return noise, (luck < plan.taken).astype(float), late
 
 
 def _health(twin: Twin, y: Any, true: Mapping[str, Any]) -> jax.Array:

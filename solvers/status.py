@@ -13,6 +13,7 @@ class Status(enum.IntEnum):
     OUT_OF_BOUNDS = 4  # an outcome left the range that its twin declares possible
     BAD_PARAMETER = 5  # a parameter or covariate lies outside its declared bounds
     INACCURATE = 6  # the estimated error of its solution stays beyond the tolerance
+    OVERFLOW = 7  # more doses and ends of infusions were on their way than there is room for
 
 
 REASONS: dict[Status, str] = {
@@ -23,6 +24,7 @@ REASONS: dict[Status, str] = {
     Status.OUT_OF_BOUNDS: "an outcome left its possible range",
     Status.BAD_PARAMETER: "a parameter or covariate lies outside its bounds",
     Status.INACCURATE: "its solution is less accurate than asked",
+    Status.OVERFLOW: "more doses were on their way than there is room for",
 }
 
-FAILED = (Status.NOT_FINITE, Status.OUT_OF_BOUNDS, Status.BAD_PARAMETER, Status.INACCURATE)
+FAILED = (Status.NOT_FINITE, Status.OUT_OF_BOUNDS, Status.BAD_PARAMETER, Status.INACCURATE, Status.OVERFLOW)

@@ -48,19 +48,23 @@ def choose(
                 outputs = jnp.stack([jnp.asarray(seen[item.name], float) for item in twin.outputs])
                 return (y, time + plan.tick, total + error), outputs
 
+            outputs: Any
             begin = (ode.state(*y), jnp.zeros(()), jnp.zeros(()))
             (_, _, total), outputs = jax.lax.scan(tick, begin, jumps)
             return outputs, total
 
         replayed = jax.jit(jax.vmap(again, in_axes=(1, 0, 2, None), out_axes=(2, 0)))
-        truth, _ = (np.asarray(each) for each in replayed(start, lived.p, jumps, TIGHT * tolerance))
+
+        def replay(rtol: float) -> tuple[np.ndarray, np.ndarray]:
+            outputs, gathered = replayed(start, lived.p, jumps, rtol)
+            return np.asarray(outputs), np.asarray(gathered)
+
+        truth, _ = replay(TIGHT * tolerance)
         for share in TRIED:
-            outputs, gathered = (np.asarray(each) for each in replayed(start, lived.p, jumps, share * tolerance))
-            factor = kept(outputs, gathered, truth, tolerance)
+            factor = kept(*replay(share * tolerance), truth, tolerance)
             if factor is not None:
                 engine = engine._replace(rtol=share * tolerance, factor=factor)
-                finer = (np.asarray(each) for each in replayed(start, lived.p, jumps, engine.finer().rtol))
-                return engine._replace(finer_factor=max(factor, ratio(*finer, truth)))
+                return engine._replace(finer_factor=max(factor, ratio(*replay(engine.finer().rtol), truth)))
     raise ValueError(
         f"the {len(patients)} pilot patients of twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} by "
         f"an explicit or an implicit method; look at its parameters, ask for less, or take shorter ticks"

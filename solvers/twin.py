@@ -112,12 +112,24 @@ class Covariate:
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """What a therapy may do to the twin in one tick, e.g. a dose [mg] given at its start."""
+    """What a therapy may do to the twin in one tick, e.g. a dose [mg] given at its start.
+
+    infused: whether it may also come at a constant rate over a time. lag: the parameter [h] by which it comes later,
+    '' where it comes at once. bioavailability: the parameter that tells what share of it reaches `act`.
+    """
 
     name: str
     unit: str
     title: str = ""
     bounds: tuple[float, float] = (0.0, math.inf)
+    infused: bool = False
+    lag: str = ""
+    bioavailability: str = ""
+
+    @property
+    def rate(self) -> str:
+        """The state, and the change of it, that carry how fast it is infused [unit/h]."""
+        return f"{self.name}_rate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +137,8 @@ class Output:
     """Something of the patient that can be seen.
 
     Measured value: (x + proportional_error x z1 + additive_error z2) exp(log_error z1), z standard normal.
-    bounds: values outside are impossible and mark the life OUT_OF_BOUNDS.
+    bounds: values outside are impossible and mark the life OUT_OF_BOUNDS. device: a device shows it to the policy at
+    every tick, and it has no error but its own; others are measured at visits.
     """
 
     name: str
@@ -136,6 +149,7 @@ class Output:
     proportional_error: float = 0.0
     log_error: float = 0.0
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    device: bool = False
 
     def measure(self, value: jax.Array, z1: jax.Array, z2: jax.Array) -> jax.Array:
         """The value with measurement error, [unit]; z1, z2 are standard normal draws of the same shape."""
@@ -156,12 +170,14 @@ def _check_described(name: str, unit: str, source: str, evidence: str) -> None:
 class Ode(NamedTuple):
     """The differential equations of a twin. field(t [h], y, p) -> d/dt of y; y: a tuple of scalars with names.
 
-    jump(y, action, p) -> the state after an action.
+    jump(y, action, p) -> the state after an action. states: the author's, then `held`: those that only actions change,
+    which are parameters as they are now and rates of infusion.
     """
 
     states: tuple[str, ...]
     field: Callable[[Any, Any, Any], Any]
     jump: Callable[[Any, Any, Any], Any]
+    held: tuple[str, ...] = ()
 
     @property
     def state(self) -> Any:
@@ -224,8 +240,8 @@ class Twin(NamedTuple):
         return named("Patient", [*names, *derived])(**given._asdict(), **derived)
 
     def action(self, **amounts: Any) -> Any:
-        """An action with named amounts; those left out are 0."""
-        names = [action.name for action in self.actions]
+        """An action with named amounts, and changes of the rates of infusions; those left out are 0."""
+        names = [action.name for action in self.actions] + [action.rate for action in self.actions if action.infused]
         return named("Action", names)(**{name: jnp.asarray(amounts.get(name, 0.0), float) for name in names})
 
 

@@ -1,13 +1,22 @@
 """Doses and their times, as policies share them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from solvers.policy import Setting
+from solvers.policy import Policy, Seen, Setting
 from solvers.quantity import quantity
 from solvers.twin import Action
+
+REGIMEN = {
+    "dose": "amount of each dose, such as 5 mg",
+    "every": "interval between doses, such as 24 h",
+    "from": "time of the first dose",
+    "doses": "how many doses, or all",
+}
+REGIMEN_DEFAULTS = {"from": "0 days", "doses": "all"}
 
 
 class OptionError(ValueError):
@@ -54,6 +63,17 @@ def moment(key: str, written: str, tick: float, least: float = 0.0) -> float:
     return value
 
 
+def duration(key: str, written: str) -> float:
+    """Reads a time [h] above 0, on ticks or between them."""
+    try:
+        value = quantity(written, "h")
+    except ValueError as error:
+        raise OptionError(key, f"{key} {error}") from error
+    if value <= 0:
+        raise OptionError(key, f"{key} '{written}' is no length of time; write one above 0, such as 30 min")
+    return value
+
+
 def due(time: Any, start: Any, every: Any) -> jax.Array:
     """Whether a dose is due at `time` [h]: at start, start + every, ..."""
     since = time - start
@@ -70,3 +90,26 @@ def span_setting(title: str, value: float, tick: float, least: float = 0.0) -> S
     """A time [h] that can be moved by ticks up to a week, and to twice what is written where that is longer."""
     most = max(7.0 * 24.0, 2.0 * value)
     return Setting(title, "h", value, (least, least + tick * round((most - least) / tick)), tick)
+
+
+def regimen(name: str, options: Mapping[str, Any], action: Action, tick: float) -> Policy:
+    """The policy of a fixed regimen, by the options of REGIMEN."""
+    dose = amount("dose", text(options, "dose"), action)
+    every = moment("every", text(options, "every"), tick, least=tick)
+    start = moment("from", text(options, "from"), tick)
+    written = text(options, "doses")
+    if written != "all" and not (written.isascii() and written.isdigit() and 0 < int(written) < 1_000_000):
+        raise OptionError("doses", f"doses '{written}' is no number of doses; write a whole number, or all")
+    settings = {
+        "dose": dose_setting("each dose", dose, action),
+        "every": span_setting("interval between doses", every, tick, tick),
+        "from": span_setting("time of the first dose", start, tick),
+    }
+    if written != "all":
+        settings["doses"] = Setting("how many doses", "1", float(written), (1.0, max(60.0, 2.0 * float(written))), 1.0)
+
+    def decide(time: Any, seen: Seen, memory: Any, s: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+        last = s["from"] + (s["doses"] - 0.5) * s["every"] if "doses" in s else float("inf")
+        return {action.name: jnp.where(due(time, s["from"], s["every"]) & (time < last), s["dose"], 0.0)}, memory
+
+    return Policy(name, lambda p, s: (), decide, settings=settings)

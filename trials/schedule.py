@@ -77,4 +77,4 @@ def schedule(source: Document, file: StudyFile, twin: Twin) -> Plan:
             source.refuse(("outcomes", i), f"outcome '{outcome}' is unknown; write one of: {', '.join(known)}")
         if outcome in file.outcomes[:i]:
             source.refuse(("outcomes", i), f"outcome '{outcome}' stands twice; keep one of them")
-    return Plan(file.tick, ticks, records, visits, tuple(file.outcomes), (), file.adherence.taken)
+    return Plan(file.tick, ticks, records, visits, tuple(file.outcomes), (), file.adherence.taken, file.adherence.late)

@@ -16,7 +16,7 @@ DEFAULTS: Tree = {
     "population": {"sampling": "sobol", "seed": "1", "uncertainty": {"draws": "0", "patients": "200"}},
     "eligibility": [],
     "tolerance": "1e-5",
-    "adherence": {"taken": "100 %"},
+    "adherence": {"taken": "100 %", "late": "0 h"},
     "trial": {"replicates": "1000", "dropout": "0 % per year", "accrual": "at once"},
     "analysis": {"method": "t-test", "sided": "2", "alpha": "5 %", "subgroups": "all"},
 }
@@ -37,6 +37,13 @@ def _hours(text: Any) -> float:
     value = quantity(_plain(text), "h")
     if value <= 0:
         raise ValueError(f"'{text}' is no length of time; write one above 0, such as 12 h")
+    return value
+
+
+def _lateness(text: Any) -> float:
+    value = quantity(_plain(text), "h")
+    if value < 0:
+        raise ValueError(f"'{text}' is before the time; write how late doses are taken, 0 h or more")
     return value
 
 
@@ -134,7 +141,10 @@ class PopulationSection(_Keys):
 
 
 class Adherence(_Keys):
+    """late: standard deviation [h] of the normal of which a dose's lateness is the absolute value."""
+
     taken: Annotated[float, BeforeValidator(_share)]
+    late: Annotated[float, BeforeValidator(_lateness)]
 
 
 class TrialSection(_Keys):

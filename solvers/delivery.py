@@ -1,0 +1,147 @@
+"""How what a policy gives reaches a patient within a tick: late, after a lag, whole or as an infusion.
+
+A tick is solved in pieces between a patient's own events. Where every action comes whole at the start of its tick there
+is one piece, and nothing waits.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from solvers import pending
+from solvers.engine import Engine, mover
+from solvers.pending import Pending
+from solvers.policy import Infusion, Policy
+from solvers.twin import Action, Parameter, Twin
+
+MOST = 32  # events of one kind and one action that may wait at once; beyond, a life is a status
+SPREADS = 6.0  # standard deviations: as late, and as long a lag, as room is kept for
+SAME = 1e-14  # of the time: events that differ by rounding come at once
+
+
+class Delivered(NamedTuple):
+    """State and what is still on its way at the end of a tick, the error that the tick adds, and of each state the
+    largest that it was at the ends of pieces, or after the action where there is one piece."""
+
+    y: Any
+    pending: Any
+    error: Any
+    acted: Any
+
+
+def room(twin: Twin, policy: Policy, tick: float, late: float) -> int:
+    """How many events may wait at once; 0 where every action comes whole at the start of its tick.
+
+    late [h]: standard deviation of how late a patient takes a dose. An action is given once a tick at most.
+    Raises ValueError for an infusion into a twin that has no rate for it.
+    """
+    slots, waits = 0, False
+    for action in twin.actions:
+        wait = (SPREADS * late if policy.by_patient else 0.0) + _longest_lag(twin, action)
+        over = policy.longest if action.infused else 0.0
+        slots += _some(wait, tick) + (_some(wait + over, tick) if over else 0)
+        waits = waits or wait > 0 or over > 0
+        if twin.ode is None and (action.infused or action.bioavailability):
+            raise ValueError(
+                f"action '{action.name}' of twin '{twin.name}', which is solved by its own advance, cannot be infused "
+                "or have a bioavailability; write the twin with ode_twin"
+            )
+    return slots if waits else 0
+
+
+def _some(wait: float, tick: float) -> int:
+    return min(MOST, math.ceil(min(wait / tick, MOST)) + 1)
+
+
+def _longest_lag(twin: Twin, action: Action) -> float:
+    if not action.lag:
+        return 0.0
+    parameter = next(item for item in twin.variables if item.name == action.lag)
+    assert isinstance(parameter, Parameter)
+    spread, most = parameter.spread, parameter.typical
+    if spread and spread.kind == "log-normal":
+        most *= math.exp(SPREADS * spread.sd)
+    elif spread:
+        most = most + SPREADS * spread.sd if spread.kind == "normal" else 1.0
+    return min(most, parameter.bounds[1])
+
+
+def deliverer(
+    twin: Twin, policy: Policy, tick: float, late: float, engine: Engine
+) -> tuple[Any, Callable[..., Delivered]]:
+    """What is on its way at the start of a life, and
+    deliver(y, pending, p, given, late, time, count, halvings) -> Delivered, over the tick from `time` [h].
+
+    given: by action, an amount or an Infusion. late [h]: how late it is taken. What is due at the very end of a tick
+    comes with the next.
+    """
+    slots = room(twin, policy, tick, late)
+    move = mover(twin, engine, stretched=slots > 0)
+    fields = twin.action()._fields
+
+    def whole(
+        y: Any, waiting: Any, p: Any, given: Mapping[str, Any], late: Any, time: Any, count: Any, halvings: Any
+    ) -> Delivered:
+        for name, amount in given.items():
+            if isinstance(amount, Infusion):
+                raise ValueError(
+                    f"policy '{policy.name}' infuses '{name}' and tells no longest infusion; give `longest`"
+                )
+        action = twin.action(**given)
+        acted = twin.ode.jump(y, action, p) if twin.ode else y
+        y, error = move(y, p, action, time, tick, count, halvings)
+        return Delivered(y, waiting, error, acted)
+
+    def ordered(waiting: Pending, p: Any, given: Mapping[str, Any], late: Any, time: Any) -> Pending:
+        for each in twin.actions:
+            if each.name not in given:
+                continue
+            dose = given[each.name]
+            due = time + late + (jnp.maximum(getattr(p, each.lag), 0.0) if each.lag else 0.0)
+            amount = dose.amount if isinstance(dose, Infusion) else dose
+            unit = {name: jnp.asarray([float(name == field) for field in fields]) for name in (each.name, each.rate)}
+            if not isinstance(dose, Infusion):
+                waiting = pending.added(waiting, due, amount * unit[each.name], amount != 0)
+                continue
+            if not each.infused:
+                raise ValueError(
+                    f"policy '{policy.name}' infuses '{each.name}', which twin '{twin.name}' only takes whole; write "
+                    "infused=True where the action is declared"
+                )
+            slow = dose.over > 0
+            rate = jnp.where(slow, amount / jnp.where(slow, dose.over, 1.0), 0.0)
+            begin = jnp.where(slow, 0.0, amount) * unit[each.name] + rate * unit[each.rate]
+            waiting = pending.added(waiting, due, begin, amount != 0)
+            waiting = pending.added(waiting, due + dose.over, -rate * unit[each.rate], rate != 0)
+        return waiting
+
+    def pieces(
+        y: Any, waiting: Pending, p: Any, given: Mapping[str, Any], late: Any, time: Any, count: Any, halvings: Any
+    ) -> Delivered:
+        end = time + tick
+
+        def piece(carry: tuple) -> tuple:
+            y, waiting, now, error, largest = carry
+            values, waiting = pending.taken(waiting, now + SAME * (jnp.abs(now) + tick))
+            action = twin.action(**dict(zip(fields, values, strict=True)))
+            acted = twin.ode.jump(y, action, p) if twin.ode else y
+            stop = jnp.minimum(pending.following(waiting), end)
+            y, more = move(y, p, action, now, stop - now, count, halvings)
+            largest = jax.tree.map(
+                lambda *each: jnp.maximum(each[0], jnp.maximum(*map(jnp.abs, each[1:]))), largest, acted, y
+            )
+            return y, waiting, stop, error + more, largest
+
+        begin = (y, ordered(waiting, p, given, late, time), time, jnp.zeros(()), jax.tree.map(jnp.abs, y))
+        y, waiting, _, error, largest = jax.lax.while_loop(lambda carry: carry[2] < end, piece, begin)
+        return Delivered(y, waiting, error, largest)
+
+    return (pending.empty(slots, len(fields)), pieces) if slots else ((), whole)
+
+
+def _largest(before: Any, *now: Any) -> Any:
+    return functools.reduce(jnp.maximum, map(jnp.abs, now), before)

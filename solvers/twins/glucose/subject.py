@@ -1,0 +1,124 @@
+"""The body: glucose, insulin and a meal in the stomach, by the UVA/Padova model S2008.
+
+Symbols are those of the papers, amounts per kg of body weight, times in minutes:
+
+    Qsto1' = -kmax Qsto1 + d            Qsto2' = kmax Qsto1 - kgut Qsto2        Qgut' = kgut Qsto2 - kabs Qgut
+    Gp' = EGP + Ra - Fsnc - E - k1 Gp + k2 Gt                                   Gt' = -Uid + k1 Gp - k2 Gt
+    Ip' = -(m2 + m4) Ip + m1 Il + ka1 Isc1 + ka2 Isc2,   I = Ip / Vi            Il' = -(m1 + m30) Il + m2 Ip
+    X' = -p2u (X - (I - Ib))            I1' = -ki (I1 - I)                      Id' = -ki (Id - I1)
+    Isc1' = u - (ka1 + kd) Isc1         Isc2' = kd Isc1 - ka2 Isc2              Gsc' = ksc (Gp - Gsc)
+
+    Ra = f kabs Qgut / BW               EGP = max(0, kp1 - kp2 Gp - s kp3 Id)   E = max(0, ke1 (Gp - ke2))
+    Uid = (Vm0 + s Vmx X) Gt / (Km0 + Gt)
+
+s is the insulin sensitivity of the hour (Visentin 2015, Diabetes Technol Ther 17:1, moves the same two). Emptying slows
+while the share q / D of a meal that is left in the stomach lies between d and b:
+
+    kgut = kmin + (kmax - kmin) / 2 (tanh(alpha (q - b D)) - tanh(beta (q - d D)) + 2)
+    alpha = 5 / (2 D (1 - b)),  beta = 5 / (2 D d),  q = Qsto1 + Qsto2
+
+Dalla Man, Rizza & Cobelli 2007, IEEE Trans Biomed Eng 54:1740; Dalla Man 2006, IEEE Trans Biomed Eng 53:2472;
+Kovatchev 2009, J Diabetes Sci Technol 3:44.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+STATES = (
+    *("stomach_solid", "stomach_liquid", "gut"),  # mg
+    *("plasma_glucose", "tissue_glucose"),  # mg/kg
+    *("plasma_insulin", "insulin_action", "delayed_insulin1", "delayed_insulin2", "liver_insulin"),  # pmol/kg, pmol/L
+    *("depot1", "depot2"),  # pmol/kg
+    "interstitial_glucose",  # mg/kg
+)
+
+PMOL = 6000.0  # in a unit of insulin
+
+# Not varied between the published patients.
+F, FSNC, KE1, KE2, HEB = 0.9, 1.0, 0.0005, 339.0, 0.6
+
+
+def basal(s: Any) -> dict[str, Any]:
+    """What follows from the steady state at the basal rate.
+
+    s: the symbols that vary, and `weight` [kg] and `basal_rate` [U/h].
+    """
+    u2ss = s.basal_rate * PMOL / 60.0 / s.weight
+    m4, m30 = 0.4 * s.m2, HEB * s.m1 / (1.0 - HEB)
+    Ipb = u2ss / (s.m2 + m4 - s.m1 * s.m2 / (s.m1 + m30))
+    Ib = Ipb / s.Vi
+    Gpb = s.Gb * s.Vg
+    Gtb = (FSNC - s.EGPb + s.k1 * Gpb) / s.k2
+    return {
+        "u2ss": u2ss,
+        "m4": m4,
+        "m30": m30,
+        "Ipb": Ipb,
+        "Ib": Ib,
+        "Ilb": s.m2 * Ipb / (s.m1 + m30),
+        "Gpb": Gpb,
+        "Gtb": Gtb,
+        "Vm0": (s.EGPb - FSNC) * (s.Km0 + Gtb) / Gtb,
+        "kp1": s.EGPb + s.kp2 * Gpb + s.kp3 * Ib,
+    }
+
+
+def at_rest(p: Any) -> dict[str, Any]:
+    """The states at basal glucose and insulin, fasting."""
+    isc1 = p.u2ss / (p.ka1 + p.kd)
+    return {
+        "stomach_solid": 0.0,
+        "stomach_liquid": 0.0,
+        "gut": 0.0,
+        "plasma_glucose": p.Gpb,
+        "tissue_glucose": p.Gtb,
+        "plasma_insulin": p.Ipb,
+        "insulin_action": 0.0,
+        "delayed_insulin1": p.Ib,
+        "delayed_insulin2": p.Ib,
+        "liver_insulin": p.Ilb,
+        "depot1": isc1,
+        "depot2": p.kd * isc1 / p.ka2,
+        "interstitial_glucose": p.Gpb,
+    }
+
+
+def emptying(y: Any, D: Any, p: Any) -> Any:
+    """Rate at which the stomach's liquid leaves it [1/min]; D: the meal [mg], 0 before the first."""
+    there = D > 0.0
+    left = (y.stomach_solid + y.stomach_liquid) / jnp.where(there, D, 1.0)
+    slow = jnp.tanh(2.5 * (left - p.b) / (1.0 - p.b)) - jnp.tanh(2.5 * (left - p.d) / p.d)
+    return jnp.where(there, p.kmin + (p.kmax - p.kmin) / 2.0 * (slow + 2.0), p.kmax)
+
+
+def slopes(y: Any, d: Any, u: Any, kgut: Any, s: Any, p: Any) -> dict[str, Any]:
+    """d/dt of STATES [per min].
+
+    d: eaten [mg/min]. u: infused [pmol/kg/min]. kgut: `emptying`. s: relative insulin sensitivity.
+    """
+    Gp, Gt, Ip = y.plasma_glucose, y.tissue_glucose, y.plasma_insulin
+    insulin = Ip / p.Vi
+    Ra = F * p.kabs * y.gut / p.weight
+    EGP = jnp.maximum(p.kp1 - p.kp2 * Gp - s * p.kp3 * y.delayed_insulin2, 0.0)
+    E = jnp.maximum(KE1 * (Gp - KE2), 0.0)
+    Uid = (p.Vm0 + s * p.Vmx * y.insulin_action) * Gt / (p.Km0 + Gt)
+
+    def mass(amount: Any, slope: Any) -> Any:
+        return jnp.where(amount >= 0.0, slope, jnp.maximum(slope, 0.0))  # what is not there cannot leave
+
+    return {
+        "stomach_solid": -p.kmax * y.stomach_solid + d,
+        "stomach_liquid": p.kmax * y.stomach_solid - kgut * y.stomach_liquid,
+        "gut": kgut * y.stomach_liquid - p.kabs * y.gut,
+        "plasma_glucose": mass(Gp, EGP + Ra - FSNC - E - p.k1 * Gp + p.k2 * Gt),
+        "tissue_glucose": mass(Gt, -Uid + p.k1 * Gp - p.k2 * Gt),
+        "plasma_insulin": mass(Ip, -(p.m2 + p.m4) * Ip + p.m1 * y.liver_insulin + p.ka1 * y.depot1 + p.ka2 * y.depot2),
+        "insulin_action": -p.p2u * (y.insulin_action - (insulin - p.Ib)),
+        "delayed_insulin1": -p.ki * (y.delayed_insulin1 - insulin),
+        "delayed_insulin2": -p.ki * (y.delayed_insulin2 - y.delayed_insulin1),
+        "liver_insulin": mass(y.liver_insulin, -(p.m1 + p.m30) * y.liver_insulin + p.m2 * Ip),
+        "depot1": mass(y.depot1, u - (p.ka1 + p.kd) * y.depot1),
+        "depot2": mass(y.depot2, p.kd * y.depot1 - p.ka2 * y.depot2),
+        "interstitial_glucose": mass(y.interstitial_glucose, p.ksc * (Gp - y.interstitial_glucose)),
+    }
