@@ -13,7 +13,6 @@ from solvers.status import Status
 from solvers.twin import Action, Output, Parameter, Twin
 from trials import policies
 
-
 DRIP = ode_twin(
     lambda t, y, p: {"x": -p.k * y.x},
     name="drip",

@@ -13,7 +13,7 @@ import xarray as xr
 from solvers import engine
 from solvers.engine import Engine
 from solvers.status import REASONS, Status
-from trials import document, engines, key, schema, store
+from trials import document, engines, key, schema, store, width
 from trials import experiment as experiments
 from trials.blocks import CHUNK, Engines, Keys, block_keys, experiment_keys, experiment_tasks, groups, layout, tasks
 from trials.experiment import Experiment
@@ -58,6 +58,8 @@ def run(
             chunk, made_by, kept = _resumed(plan, folder, chunk, made_by)
         chunk = CHUNK if chunk is None else chunk
         sizes, solved_by = groups(plan), engines.chosen(plan, kept)
+        if not store.exists(folder):
+            made_by["width"] = width.of(plan, solved_by, len(plan.arms) * sum(sizes.values()), chunk)
         if experiment is None or not store.exists(folder):
             keys = _begun(plan, folder, chunk, made_by, solved_by)
             every = tasks(plan, folder, chunk, int(made_by["width"]), solved_by, keys)
