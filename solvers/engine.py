@@ -103,19 +103,16 @@ def stepper(twin: Twin, engine: Engine) -> Callable[..., tuple[Any, Any]]:
         return lambda y, p, time, length, count, halvings: march(
             pair, field, y, p, time, length, count, halvings, engine.floors
         )
-    library, given = machine
 
     def step(y: Any, p: Any, time: Any, length: Any, count: Any, halvings: Any) -> tuple[Any, Any]:
-        of = type(p)
-
         def reference(t: Any, length: Any, count: Any, halving: Any, y: Any, p: Any, floors: Any) -> tuple[Any, Any]:
             whole = count.astype(int), halving.astype(int)
-            return march(pair, ode.field, ode.state(*y), of(*p), t, length, *whole, floors)
+            return march(pair, ode.field, ode.state(*y), machine.patient(p), t, length, *whole, floors)
 
         # A step has no derivative by their number, so that they travel as floats.
         now, lasts, many, halved = (jnp.asarray(each, float) for each in (time, length, count, halvings))
-        numbers = tuple(getattr(p, name) for name in given)
-        after, error = library.advance(now, lasts, many, halved, tuple(y), numbers, engine.floors, reference)
+        numbers = machine.parameters(p) + machine.tables(p)
+        after, error = machine.library.advance(now, lasts, many, halved, tuple(y), numbers, engine.floors, reference)
         return ode.state(*after), error
 
     return step

@@ -116,7 +116,7 @@ def pump(title: str, name: str, algorithm: Algorithm, numbers: Mapping[str, Numb
 
 
 def _check(twin: Twin, tick: float) -> None:
-    has = {item.name for item in (*twin.outputs, *twin.actions, *twin.covariates)}
+    has = {item.name for item in twin.outcomes} | {item.name for item in twin.covariates}
     for name in (*CHANNELS, *ACTIONS, *COVARIATES):
         if name not in has:
             raise OptionError("policy", f"an insulin pump needs '{name}', which twin '{twin.name}' lacks")
