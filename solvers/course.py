@@ -131,18 +131,18 @@ def _fast(
 
         jumps = [added(amounts, y) for amounts in distinct]
         odd = [jnp.max(jnp.abs(jump - added(amounts, other))) for jump, amounts in zip(jumps, distinct, strict=True)]
-        return jnp.stack(y), machine.parameters(p), jnp.stack(jumps), jnp.max(jnp.stack(odd))
+        return jnp.stack(y), machine.parameters(p), machine.tables(p), jnp.stack(jumps), jnp.max(jnp.stack(odd))
 
-    compiled = jax.jit(jax.vmap(begun, out_axes=(1, 0, 2, 0)))
+    compiled = jax.jit(jax.vmap(begun, out_axes=(1, 0, 1, 2, 0)))
     mesh = np.asarray(engine.counts), np.asarray(engine.halvings), np.full(ticks, tick)
     record = np.ones(ticks + 1, bool)
 
     def fast(values: Mapping[str, np.ndarray]) -> Course:
-        y, p, jumps, odd = (jax.tree.map(np.asarray, each) for each in compiled(dict(values)))
+        y, p, tables, jumps, odd = (jax.tree.map(np.asarray, each) for each in compiled(dict(values)))
         if np.nanmax(odd, initial=0.0) > 1e-9 * (1.0 + np.nanmax(np.abs(jumps), initial=0.0)):
             raise ValueError(f"an action of twin '{twin.name}' does not add to its states; run it as a study")
         added = [jumps[i] if jumps[i].any() else None for i in which.ravel()]
-        marched = machine.library.march(0.0, y, np.stack(p), *mesh, engine.floors, added, record)
+        marched = machine.library.march(0.0, y, np.stack(p), *mesh, engine.floors, added, record, tables)
         error = engine.factor * marched.error
         outputs = {name: marched.outputs[:, i] for i, name in enumerate(names)}
         return Course(outputs, error, np.full(len(error), int(Status.OK), np.int8))

@@ -129,23 +129,20 @@ def stepper(twin: Twin, engine: Engine, stretched: bool = False) -> Callable[...
         return lambda y, p, time, length, count, halvings: march(
             pair, field, y, p, time, length, count, halvings, engine.floors
         )
-    library, given = machine
     field = stretch(ode.field) if stretched else ode.field
 
     def step(y: Any, p: Any, time: Any, length: Any, count: Any, halvings: Any) -> tuple[Any, Any]:
-        of = type(p)
-
         def reference(t: Any, length: Any, count: Any, halving: Any, y: Any, p: Any, floors: Any) -> tuple[Any, Any]:
             whole = count.astype(int), halving.astype(int)
-            own = (of(*p[:-2]), *p[-2:]) if stretched else of(*p)
-            return march(pair, field, ode.state(*y), own, t, length, *whole, floors)
+            return march(pair, field, ode.state(*y), machine.patient(p), t, length, *whole, floors)
 
         # A step has no derivative by their number, so that they travel as floats.
         now, lasts, many, halved = (jnp.asarray(each, float) for each in (time, length, count, halvings))
-        numbers = tuple(getattr(p, name) for name in given)
+        own: tuple[Any, ...] = ()
         if stretched:
-            numbers, now, lasts = (*numbers, now, lasts), jnp.zeros(()), jnp.ones(())
-        after, error = library.advance(now, lasts, many, halved, tuple(y), numbers, engine.floors, reference)
+            own, now, lasts = (now, lasts), jnp.zeros(()), jnp.ones(())
+        numbers = (*machine.parameters(p), *own, *machine.tables(p))
+        after, error = machine.library.advance(now, lasts, many, halved, tuple(y), numbers, engine.floors, reference)
         return ode.state(*after), error
 
     return step

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from solvers import playback, stiffness
@@ -107,25 +106,18 @@ def choose(
 
 def _meshed(plan: Plan, pilots: Pilots) -> Engine | None:
     """The engine with the cheapest steps on which all pilots keep the tolerance, None where there are none."""
-    lived, engine, again, replay, truth = pilots
-    candidates, table = _local(plan, engine, lived, again, truth)
-    tolerance = engine.tolerance
+    ways, tolerance = _Ways(plan, pilots), pilots.engine.tolerance
     for bound in tolerance * 2.0 ** np.arange(8.0, -30.0, -0.5):
-        some = np.array([each[0] + each[1] for each in candidates])
-        allowed = np.where(table <= bound, some[:, None], np.inf)
-        if np.isinf(allowed.min(0)).any():
+        best = ways.cheapest(bound)
+        if best is None:
             break
-        best = allowed.argmin(0)
-        if len(best) < plan.ticks:
-            best = np.full(plan.ticks, np.flatnonzero(np.isfinite(allowed).all(1))[0])
-        tried = engine._replace(
-            counts=tuple(int(candidates[i][0]) for i in best), halvings=tuple(int(candidates[i][1]) for i in best)
-        )
-        outputs, gathered = replay(tried)
-        factor = kept(outputs, gathered, truth, tolerance)
+        best *= plan.ticks // len(best)
+        counts, halvings = zip(*best, strict=True)
+        tried = pilots.engine._replace(counts=counts, halvings=halvings)
+        factor = kept(*pilots.replay(tried), pilots.truth, tolerance)
         if factor is not None:
-            tried = tried._replace(factor=factor)
-            return tried._replace(finer_factor=max(factor, ratio(*replay(tried.finer()), truth)))
+            finer = ratio(*pilots.replay(tried.finer()), pilots.truth)
+            return tried._replace(factor=factor, finer_factor=max(factor, finer))
     return None
 
 
@@ -212,33 +204,45 @@ def _replayed(engine: Engine, lived: Lived, again: Replay) -> Callable[[Engine],
     return replay
 
 
-def _local(
-    plan: Plan, engine: Engine, lived: Lived, again: Replay, truth: np.ndarray
-) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """Ways to step through a tick, the cheapest first, and the largest error of any pilot, (way, tick): of the states,
-    relative to their largest, and of the outputs on the scale of the tolerance.
+class _Ways:
+    """Ways to step through a tick, (steps, halvings), the cheapest first, tried one by one as they are asked for.
 
     truth: of the outputs, (tick, output, patient).
     """
-    ticks = np.arange(plan.ticks)
-    if plan.ticks > SAMPLED:
-        ticks = np.unique(np.linspace(0, plan.ticks - 1, SAMPLED).astype(int))
-    pilots = lived.acted.shape[1]
-    y, end = (array[:, :, ticks].reshape(len(array), -1) for array in (lived.acted, lived.ended))
-    p = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), len(ticks), axis=0), lived.p)
-    times, floors = np.tile(plan.tick * ticks, pilots), np.asarray(engine.floors)
-    finest = max(COUNTS), max(HALVINGS)
-    true = again.single(y, p, times, *finest, floors)[1]
-    largest = np.repeat(np.abs(truth).max(0), len(ticks), axis=1)
-    scale = np.abs(true) + 1e-3 * largest
-    ways = sorted(((n, g) for n in COUNTS for g in HALVINGS), key=lambda way: (way[0] + way[1], way[0]))
-    rows: list[np.ndarray] = []
-    for way in ways:
-        got, seen = again.single(y, p, times, *way, floors)
-        off = np.max(FLOOR * np.abs(got - end) / floors[:, None], axis=0)
-        off = np.maximum(off, np.max(np.abs(seen - true) / np.where(scale > 0, scale, 1.0), axis=0))
-        rows.append(np.nan_to_num(off, nan=np.inf).reshape(pilots, -1).max(0))
-        if rows[-1].max() <= NEGLIGIBLE * engine.tolerance:
-            break
-    table = np.array(rows)
-    return ways[: len(rows)], table if len(ticks) == plan.ticks else table.max(1, keepdims=True)
+
+    def __init__(self, plan: Plan, pilots: Pilots) -> None:
+        ticks = np.arange(plan.ticks)
+        if plan.ticks > SAMPLED:
+            ticks = np.unique(np.linspace(0, plan.ticks - 1, SAMPLED).astype(int))
+        lived, engine, self.single = pilots.lived, pilots.engine, pilots.again.single
+        self.ways = sorted(((n, g) for n in COUNTS for g in HALVINGS), key=lambda way: (way[0] + way[1], way[0]))
+        self.errors: list[np.ndarray] = []
+        self.each = len(ticks) == plan.ticks
+        self.negligible = NEGLIGIBLE * engine.tolerance
+        self.given = lived.acted[:, :, ticks], lived.p, plan.tick * ticks
+        self.floors, self.end = np.asarray(engine.floors), lived.ended[:, :, ticks]
+        # On the steps that led there, so that nothing is lost to others.
+        self.true = self.single(*self.given, engine.counts[0], engine.halvings[0], self.floors)[1]
+        self.scale = np.abs(self.true) + 1e-3 * np.abs(pilots.truth).max(0)[:, :, None]
+
+    def cheapest(self, bound: float) -> list[tuple[int, int]] | None:
+        """For each tick, or for all, the first way whose error is at most `bound`; None where none is."""
+        i, best = 0, np.full(len(self.given[2]) if self.each else 1, -1)
+        while (best < 0).any():
+            if i == len(self.errors) and not self._tried():
+                return None
+            best[(best < 0) & (self.errors[i] <= bound)] = i
+            i += 1
+        return [self.ways[i] for i in best]
+
+    def _tried(self) -> bool:
+        """Tries one way more: the largest error of any pilot, (tick,) or of all, of the states, relative to their
+        largest, and of the outputs on the scale of the tolerance. False where there is none to try."""
+        if len(self.errors) == len(self.ways) or (self.errors and self.errors[-1].max() <= self.negligible):
+            return False
+        got, seen = self.single(*self.given, *self.ways[len(self.errors)], self.floors)
+        off = np.max(FLOOR * np.abs(got - self.end) / self.floors[:, None, None], axis=0)
+        off = np.maximum(off, np.max(np.abs(seen - self.true) / np.where(self.scale > 0, self.scale, 1.0), axis=0))
+        worst = np.nan_to_num(off, nan=np.inf).max(0)
+        self.errors.append(worst if self.each else worst.max(keepdims=True))
+        return True

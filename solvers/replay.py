@@ -15,16 +15,14 @@ from solvers.explicit import march
 from solvers.pairs import Pair
 from solvers.twin import Ode, Output, Twin
 
-LANES = 4096  # of patients and ticks at a time
-
 
 class Replay(NamedTuple):
     """whole(start, p, jumps, counts, halvings, floors) -> outputs at the ends of ticks, (tick, output, patient), and
     the gathered errors, (patient,). start: (state, patient); jumps: (tick, state, patient), after each tick; counts,
     halvings: (tick,).
 
-    single(y, p, times, count, halvings, floors) -> states and outputs after one tick, (state or output, lane).
-    y: (state, lane); p: each of its numbers (lane,); times: (lane,).
+    single(y, p, times, count, halvings, floors) -> states and outputs after each of some ticks, (state or output,
+    patient, tick). y: before it, (state, patient, tick); times: of its start, (tick,).
     """
 
     whole: Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -46,27 +44,32 @@ def _by_code(machine: Code, tick: float) -> Replay:
         start: np.ndarray, p: Any, jumps: np.ndarray, counts: np.ndarray, halvings: np.ndarray, floors: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         ticks = len(counts)
-        given = np.stack([np.asarray(each) for each in machine.parameters(p)])
+        given, tables = _numbers(machine, p)
         # What is added after a tick is added before the next.
         added = [None, *(jump if jump.any() else None for jump in jumps[:-1])]
         seen = np.arange(ticks + 1) > 0
-        marched = library.march(0.0, start, given, counts, halvings, np.full(ticks, tick), floors.tolist(), added, seen)
+        marched = library.march(
+            0.0, start, given, counts, halvings, np.full(ticks, tick), floors.tolist(), added, seen, tables
+        )
         return marched.outputs, marched.error
 
     def single(
         y: np.ndarray, p: Any, times: np.ndarray, count: int, halvings: int, floors: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        given = np.stack([np.asarray(each) for each in machine.parameters(p)])
-        ends, outputs = np.empty_like(y), np.empty((len(library.program.outputs), y.shape[1]))
-        for time in np.unique(times):
-            here = np.flatnonzero(times == time)
-            marched = library.march(
-                time, y[:, here], given[:, here], [count], [halvings], [tick], floors.tolist(), None, [False, True]
-            )
-            ends[:, here], outputs[:, here] = marched.y, marched.outputs[0]
+        given, tables = _numbers(machine, p)
+        ends, outputs = np.empty_like(y), np.empty((len(library.program.outputs), *y.shape[1:]))
+        mesh, seen = ([count], [halvings], [tick], floors.tolist(), None), [False, True]
+        for i, time in enumerate(times):
+            marched = library.march(float(time), y[:, :, i], given, *mesh, seen, tables)
+            ends[:, :, i], outputs[:, :, i] = marched.y, marched.outputs[0]
         return ends, outputs
 
     return Replay(whole, single)
+
+
+def _numbers(machine: Code, p: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Parameters and tables, the patients last."""
+    return np.stack([np.asarray(each) for each in machine.parameters(p)]), [np.asarray(t).T for t in machine.tables(p)]
 
 
 # Compiled once for all arms and studies of a twin.
@@ -98,7 +101,8 @@ def _by_jax(ode: Ode, observe: Callable, outputs: tuple[Output, ...], pair: Pair
         return jnp.stack(end), see(end, p, time + tick)
 
     all_lived = jax.jit(jax.vmap(lived, in_axes=(1, 0, 2, None, None, None), out_axes=(2, 0)))
-    all_stepped = jax.jit(jax.vmap(stepped, in_axes=(1, 0, 0, None, None, None), out_axes=1))
+    through = jax.vmap(stepped, in_axes=(1, None, 0, None, None, None), out_axes=1)
+    all_stepped = jax.jit(jax.vmap(through, in_axes=(1, 0, None, None, None, None), out_axes=1))
 
     def whole(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
         seen, total = all_lived(*arguments)

@@ -33,7 +33,7 @@ class Library:
         self._march = self._code.march
         self._march.restype = None
         number, data = ctypes.c_int64, ctypes.c_void_p
-        self._march.argtypes = [number, number, ctypes.c_double, *[data] * 11]
+        self._march.argtypes = [number, number, ctypes.c_double, *[data] * 12]
         self._target = f"trialtwin_{path.rpartition('/')[2]}"
         jax.ffi.register_ffi_target(self._target, jax.ffi.pycapsule(self._code.advance), platform="cpu")
 
@@ -48,6 +48,7 @@ class Library:
         floors: Sequence[float],
         jumps: Sequence[ArrayLike | None] | np.ndarray | None = None,
         record: ArrayLike | None = None,
+        tables: Sequence[ArrayLike] = (),
     ) -> Marched:
         """Patients from `time` over all intervals, on one mesh.
 
@@ -55,6 +56,7 @@ class Library:
         solvers/explicit.py. floors: one a state. jumps: for each interval (state, n), added to the states before it,
         or None, which is faster than zeros.
         record: (I + 1,), whether to see the outputs at the start of each interval, before its jump, and at the end.
+        tables: (length, n) each.
         Releases the interpreter's lock. Raises ValueError for a wrong shape, a count below 1 or a halving below 0.
         """
         states, parameters = len(self.program.states), len(self.program.parameters)
@@ -68,8 +70,13 @@ class Library:
         given_jumps = [None] * many if jumps is None else jumps
         added = [None if jump is None else np.ascontiguousarray(jump, float) for jump in given_jumps]
         marks = np.zeros(many + 1, np.uint8) if record is None else np.ascontiguousarray(record, bool).view(np.uint8)
+        lengths_of = [length for _, length in self.program.tables]
+        if len(tables) != len(lengths_of):
+            raise ValueError(f"there are {len(tables)} tables; give {len(lengths_of)}, each (length, patients)")
+        rows = [np.asarray(table, float) for table in tables]
         for name, array, shape in (
             ("y", y, (states, n)),
+            *(("a table", row, (length, n)) for row, length in zip(rows, lengths_of, strict=True)),
             ("p", p, (parameters, n)),
             ("intervals", lengths, (many,)),
             ("counts", counts, (many,)),
@@ -86,7 +93,9 @@ class Library:
             raise ValueError("an interval has no step; give counts of at least 1 and halvings of at least 0")
         result = Marched(np.empty((states, n)), np.empty(n), np.empty((int(marks.sum()), len(self.program.outputs), n)))
         places = (ctypes.c_void_p * many)(*(None if jump is None else jump.ctypes.data for jump in added))
-        addresses: list[int | None] = [array.ctypes.data for array in (y, p, counts, halvings, lengths, scale)]
+        joined = np.ascontiguousarray(np.concatenate(rows)) if len(rows) > 1 else np.ascontiguousarray(rows)
+        given = (y, p, joined, counts, halvings, lengths, scale)
+        addresses: list[int | None] = [array.ctypes.data for array in given]
         addresses += [None if jumps is None else ctypes.addressof(places), marks.ctypes.data]
         self._march(n, many, float(time), *addresses, *(array.ctypes.data for array in result))
         return result
@@ -104,13 +113,20 @@ class Library:
     ) -> tuple[tuple, Any]:
         """One interval of one patient with scalars, inside jit, vmap and scan. Returns the states and the error.
 
+        p: the parameters, then the tables, (length,) each.
         Lanes come by vmap; those beside each other with the same t, length, count and halving share blocks.
         fallback: the same function in JAX, called with the same arguments but itself; it gives the forward derivative.
         Raises ValueError for a wrong number of states, parameters or floors.
         """
+        program = self.program
         numbers = len(y), len(p), len(floors)
-        if numbers != (expected := (len(self.program.states), len(self.program.parameters), len(self.program.states))):
+        if numbers != (
+            expected := (len(program.states), len(program.parameters + program.tables), len(program.states))
+        ):
             raise ValueError(f"got {numbers} states, parameters and floors; give {expected}")
+        for (name, many), table in zip(program.tables, p[len(program.parameters) :], strict=True):
+            if jnp.shape(table) != (many,):
+                raise ValueError(f"table '{name}' has the shape {jnp.shape(table)}; give ({many},)")
         scale = tuple(float(each) for each in floors)
 
         def code(t: Any, length: Any, count: Any, halving: Any, y: tuple, p: tuple) -> tuple[tuple, Any]:

@@ -18,22 +18,22 @@ static void store(double *to, const vd *from, int64_t at, int64_t n) {
 typedef struct {
     double h;
     vd a[TABLEAU];
-} Table; /* the tableau times a step, kept for the next step of its length */
+} Scaled; /* the tableau times a step, kept for the next step of its length */
 
 /* One interval: `count` equal steps, the first halved `halving` times towards its start, as `steps` of
    solvers/explicit.py. Returns the time. */
 static double interval(double t, double length, int64_t count, int64_t halving, const double *floors, const vd *q,
-                       vd *state, vd *slope, vd *errors, Table *table) {
+                       vd *state, vd *slope, vd *errors, Scaled *scaled TABLED(, const Tables *g)) {
     double whole = length / (double)count;
     for (int64_t i = 0, run; i < count + halving; i += run) {
         run = !halving ? count : i <= halving ? 1 : count - 1;
         double h = whole;
         for (int64_t j = i > 1 ? i - 1 : 0; j < halving; j++) h *= 0.5;
-        if (h != table->h) {
-            table->h = h;
-            for (int j = 0; j < TABLEAU; j++) table->a[j] = B(h * tableau[j]);
+        if (h != scaled->h) {
+            scaled->h = h;
+            for (int j = 0; j < TABLEAU; j++) scaled->a[j] = B(h * tableau[j]);
         }
-        t = step(t, h, run, table->a, floors, q, state, slope, errors);
+        t = step(t, h, run, scaled->a, floors, q, state, slope, errors TABLED(, g));
     }
     return t;
 }
@@ -49,14 +49,17 @@ INLINE void hint(const double *from, int64_t at, int64_t n, int rows) {
         for (int lane = 0; lane < L; lane += 8) __builtin_prefetch(from + i * n + at + lane, 1);
 }
 
-/* y, to: (S, n); p: (P, n); jumps: null, or one address an interval, of (S, n) or null; record: (intervals + 1);
+/* y, to: (S, n); p: (P, n); tables: the rows of all, each (n), one after another; jumps: null, or one address an interval, of (S, n) or null; record: (intervals + 1);
    outputs: (recorded, O, n); error: (n). The outputs of a point are those before its jump. */
 __attribute__((visibility("default"))) void march(
-    int64_t n, int64_t intervals, double time, const double *y, const double *p, const int64_t *counts,
-    const int64_t *halvings, const double *lengths, const double *floors, const double *const *jumps,
+    int64_t n, int64_t intervals, double time, const double *y, const double *p, const double *tables,
+    const int64_t *counts, const int64_t *halvings, const double *lengths, const double *floors, const double *const *jumps,
     const uint8_t *record, double *to, double *error, double *outputs) {
-    Table table = {0};
+    Scaled scaled = {0};
+    Tables given_tables = {.n = n}, *g = &given_tables;
+    for (int j = 0; j < T; tables += lengths_of[j++] * n) g->from[j] = tables, g->row[j] = n, g->lane[j] = 1;
     for (int64_t at = 0; at < n; at += L) {
+        g->at = at;
         vd state[S * U], slope[S * U] = {0}, errors[U] = {0}, jump[U];
         vd given[SOME(P) * U], q[SOME(Q) * U], out[SOME(O) * U];
         for (int s = 0; s < S; s++) load(state + s * U, y + s * n, at, n);
@@ -66,7 +69,7 @@ __attribute__((visibility("default"))) void march(
         int fresh = 1;
         for (int64_t k = 0; k <= intervals; k++) {
             if (record[k]) {
-                seen(t, state, q, out);
+                seen(t, state, q, out TABLED(, g));
                 for (int j = 0; j < O; j++, row += n) store(row, out + j * U, at, n);
                 hint(row, at, n, O);
             }
@@ -80,8 +83,9 @@ __attribute__((visibility("default"))) void march(
                 }
             /* the last slopes are the first ones, bit for bit, unless rounding left their time elsewhere */
             if (!AUTONOMOUS && t != reached) fresh = 1;
-            if (fresh) begin(t, state, q, slope);
-            reached = interval(t, lengths[k], counts[k], halvings[k], floors, q, state, slope, errors, &table);
+            if (fresh) begin(t, state, q, slope TABLED(, g));
+            reached = interval(t, lengths[k], counts[k], halvings[k], floors, q, state, slope, errors,
+                               &scaled TABLED(, g));
             fresh = 0;
             t += lengths[k];
         }
@@ -98,7 +102,7 @@ static XLA_FFI_Error *refuse(const XLA_FFI_Api *api, const char *message) {
 }
 static const double *buffer(const void *held) { return ((const XLA_FFI_Buffer *)held)->data; }
 
-/* One interval. Operands, each (n): time, length, count, halving as float64, S states, P parameters; results: S states,
+/* One interval. Operands, each (n): time, length, count, halving as float64, S states, P parameters, T tables (n, length); results: S states,
    the error; attribute: floors (S). Patients that stand beside each other with one mesh share blocks. */
 __attribute__((visibility("default"))) XLA_FFI_Error *advance(XLA_FFI_CallFrame *frame) {
     if (frame->extension_start && frame->extension_start->type == XLA_FFI_Extension_Metadata) {
@@ -107,9 +111,9 @@ __attribute__((visibility("default"))) XLA_FFI_Error *advance(XLA_FFI_CallFrame 
         metadata->api_version.minor_version = XLA_FFI_API_MINOR;
         return NULL;
     }
-    if (frame->args.size != 4 + S + P || frame->rets.size != S + 1 || frame->attrs.size != 1)
+    if (frame->args.size != 4 + S + P + T || frame->rets.size != S + 1 || frame->attrs.size != 1)
         return refuse(frame->api, "advance: wrong number of operands, results or attributes");
-    for (int i = 0; i < 4 + S + P; i++)
+    for (int i = 0; i < 4 + S + P + T; i++)
         if (((const XLA_FFI_Buffer *)frame->args.args[i])->dtype != XLA_FFI_DataType_F64)
             return refuse(frame->api, "advance: operands must be float64");
     const XLA_FFI_Array *array = frame->attrs.attrs[0];
@@ -119,7 +123,10 @@ __attribute__((visibility("default"))) XLA_FFI_Error *advance(XLA_FFI_CallFrame 
     for (int i = 0; i < 4; i++) mesh[i] = buffer(frame->args.args[i]);
     const XLA_FFI_Buffer *first = frame->args.args[0];
     int64_t n = 1;
-    Table table = {0};
+    Scaled scaled = {0};
+    Tables given_tables, *g = &given_tables;
+    for (int j = 0; j < T; j++)
+        g->from[j] = buffer(frame->args.args[4 + S + P + j]), g->row[j] = 1, g->lane[j] = lengths_of[j];
     for (int64_t i = 0; i < first->rank; i++) n *= first->dims[i];
     for (int64_t from = 0, next; from < n; from = next) {
         for (next = from + 1; next < n; next++)
@@ -131,9 +138,10 @@ __attribute__((visibility("default"))) XLA_FFI_Error *advance(XLA_FFI_CallFrame 
             for (int s = 0; s < S; s++) load(state + s * U, buffer(frame->args.args[4 + s]), at, next);
             for (int j = 0; j < P; j++) load(given + j * U, buffer(frame->args.args[4 + S + j]), at, next);
             prepare(given, q);
-            begin(mesh[0][from], state, q, slope);
+            g->at = at, g->n = next;
+            begin(mesh[0][from], state, q, slope TABLED(, g));
             interval(mesh[0][from], mesh[1][from], (int64_t)mesh[2][from], (int64_t)mesh[3][from], floors, q, state,
-                     slope, errors, &table);
+                     slope, errors, &scaled TABLED(, g));
             judge(state, slope, errors);
             for (int s = 0; s < S; s++)
                 store(((XLA_FFI_Buffer *)frame->rets.rets[s])->data, state + s * U, at, next);

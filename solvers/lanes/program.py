@@ -20,10 +20,12 @@ class Node(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """slopes, outputs: numbers of nodes. unknown: a primitive that has no C, or '' where all have."""
+    """tables: names and lengths. slopes, outputs: numbers of nodes. unknown: a primitive that has no C, or '' where all
+    have."""
 
     states: tuple[str, ...]
     parameters: tuple[str, ...]
+    tables: tuple[tuple[str, int], ...]
     nodes: tuple[Node, ...]
     slopes: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -33,7 +35,7 @@ class Program:
         """For each node, the latest of PARAMETER, STATE, TIME that it needs."""
         levels: list[int] = []
         for node in self.nodes:
-            own = {"state": STATE, "time": TIME}.get(node.op, PARAMETER)
+            own = {"state": STATE, "time": TIME, "lookup": TIME}.get(node.op, PARAMETER)
             levels.append(max([own, *(levels[i] for i in node.args)]))
         return levels
 
@@ -47,11 +49,13 @@ def program(
     outputs: Callable[[Any, tuple, tuple], Any],
     states: Sequence[str],
     parameters: Sequence[str],
+    tables: Sequence[tuple[str, int]] = (),
 ) -> Program:
     """Traces rhs(t, y, p) -> a slope a state, and outputs(t, y, p) -> any number of scalars, for one patient.
 
-    y, p: tuples of scalars in the order of `states` and `parameters`. Equal expressions are kept once, dead ones
-    dropped. Raises ValueError where rhs does not give one slope a state.
+    y, p: tuples of scalars in the order of `states` and `parameters`; after the parameters, arrays (length,) in the
+    order of `tables`, which are read one number at a time, at a place that depends on the time alone. Equal expressions
+    are kept once, dead ones dropped. Raises ValueError where rhs does not give one slope a state.
     """
 
     def both(t: Any, y: tuple, p: tuple) -> tuple[list, list]:
@@ -61,13 +65,13 @@ def program(
         return [jnp.asarray(v, float) for v in slopes], [jnp.asarray(v, float) for v in seen]
 
     scalar = jax.ShapeDtypeStruct((), float)
-    closed, shapes = jax.make_jaxpr(both, return_shape=True)(
-        scalar, (scalar,) * len(states), (scalar,) * len(parameters)
-    )
+    given = (scalar,) * len(parameters) + tuple(jax.ShapeDtypeStruct((length,), float) for _, length in tables)
+    closed, shapes = jax.make_jaxpr(both, return_shape=True)(scalar, (scalar,) * len(states), given)
     graph = _Graph()
-    inputs = [graph.node("time")]
+    inputs: list[int | Table] = [graph.node("time")]
     inputs += [graph.node("state", (), i) for i in range(len(states))]
     inputs += [graph.node("parameter", (), i) for i in range(len(parameters))]
+    inputs += [Table(i) for i in range(len(tables))]
     unknown, roots = "", []
     try:
         roots = graph.inline(closed.jaxpr, closed.consts, inputs)
@@ -75,7 +79,9 @@ def program(
         unknown = str(error)
     nodes, roots = _live(graph.nodes, roots)
     cut = len(shapes[0]) if roots else 0
-    return Program(tuple(states), tuple(parameters), nodes, tuple(roots[:cut]), tuple(roots[cut:]), unknown)
+    return Program(
+        tuple(states), tuple(parameters), tuple(tables), nodes, tuple(roots[:cut]), tuple(roots[cut:]), unknown
+    )
 
 
 def _live(nodes: list[Node], roots: list[int]) -> tuple[tuple[Node, ...], list[int]]:
@@ -98,6 +104,12 @@ UNARY |= {"floor", "ceil"}
 BINARY = {"add", "sub", "mul", "max", "min"}
 
 
+class Table(NamedTuple):
+    """A row of numbers that a patient has, by its place among the tables."""
+
+    number: int
+
+
 class _Graph:
     """Nodes so far, each once."""
 
@@ -105,6 +117,7 @@ class _Graph:
         self.nodes: list[Node] = []
         self.numbers: dict[Any, int] = {}
         self.waits: list[bool] = []  # for a state or the time
+        self.same: list[bool] = []  # for all patients
 
     def node(self, op: str, args: tuple[int, ...] = (), given: float | int = 0) -> int:
         # a float by its bits: 0.0 == -0.0, and nan is not itself
@@ -112,7 +125,8 @@ class _Graph:
         if key not in self.numbers:
             self.numbers[key] = len(self.nodes)
             self.nodes.append(Node(op, args, given))
-            self.waits.append(op in ("state", "time") or any(self.waits[i] for i in args))
+            self.waits.append(op in ("state", "time", "lookup") or any(self.waits[i] for i in args))
+            self.same.append(op not in ("state", "parameter", "lookup") and all(self.same[i] for i in args))
         return self.numbers[key]
 
     def constant(self, value: float) -> int:
@@ -125,13 +139,13 @@ class _Graph:
     def value(self, i: int) -> float | None:
         return self.nodes[i].given if self.nodes[i].op == "constant" else None
 
-    def inline(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[int]) -> list[int]:
-        known: dict[Any, int] = dict(zip(jaxpr.invars, inputs, strict=True))
+    def inline(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[int | Table]) -> list[int]:
+        known: dict[Any, int | Table] = dict(zip(jaxpr.invars, inputs, strict=True))
         for variable, const in zip(jaxpr.constvars, consts, strict=True):
             if jnp.size(const) == 1:  # a table is refused where it is read
                 known[variable] = self.literal(const)
 
-        def read(atom: Any) -> int:
+        def read(atom: Any) -> int | Table:
             if hasattr(atom, "val"):
                 if jnp.size(atom.val) != 1:
                     raise UnknownPrimitive(f"an array of shape {jnp.shape(atom.val)}")
@@ -142,9 +156,11 @@ class _Graph:
 
         for equation in jaxpr.eqns:
             name = equation.primitive.name
-            for variable in (*equation.invars, *equation.outvars):
+            args: list[Any] = [read(atom) for atom in equation.invars]
+            read_whole = name not in (*CALLS, "dynamic_slice")
+            scalars = [atom for atom, arg in zip(equation.invars, args, strict=True) if not isinstance(arg, Table)]
+            for variable in (*(equation.invars if read_whole else scalars), *equation.outvars):
                 self.check(name, variable.aval)
-            args = [read(atom) for atom in equation.invars]
             if name in CALLS:
                 inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
                 body, inner_consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
@@ -152,7 +168,10 @@ class _Graph:
             else:
                 results = [self.operation(name, equation, args)]
             known.update(zip(equation.outvars, results, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
+        ends = [read(atom) for atom in jaxpr.outvars]
+        if any(isinstance(end, Table) for end in ends):
+            raise UnknownPrimitive("a whole table as a result")
+        return [end for end in ends if not isinstance(end, Table)]
 
     def check(self, name: str, aval: Any) -> None:
         size = 1
@@ -163,7 +182,7 @@ class _Graph:
         if str(aval.dtype) in ("float32", "float16", "bfloat16") or str(aval.dtype).startswith("complex"):
             raise UnknownPrimitive(f"primitive '{name}' on a number of type {aval.dtype}")
 
-    def operation(self, name: str, equation: Any, args: list[int]) -> int:
+    def operation(self, name: str, equation: Any, args: list[Any]) -> int:
         kinds = [str(atom.aval.dtype) for atom in equation.invars]
         logical, real = kinds[0] == "bool", kinds[0] == "float64"
         if name in SAME:
@@ -205,6 +224,10 @@ class _Graph:
             case "select_n" if len(args) == 3 and logical:
                 yes, no = self.node("and", (args[0], args[2])), self.node("not", (args[0],))
                 return self.node("or", (yes, self.node("and", (no, args[1]))))
+            case "dynamic_slice" if isinstance(args[0], Table):
+                if not self.same[args[1]]:
+                    raise UnknownPrimitive("a table at a place that is not the same for all patients")
+                return self.node("lookup", (args[1],), args[0].number)
             case "convert_element_type":
                 return self.converted(args[0], kinds[0], str(equation.outvars[0].aval.dtype))
         raise UnknownPrimitive(f"primitive '{name}' on {kinds[0]}")

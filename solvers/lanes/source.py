@@ -32,17 +32,23 @@ def source(program: Program, pair: Pair) -> str:
         [
             _text("elementary.h"),
             f"enum {{ S = {len(program.states)}, P = {len(program.parameters)}, Q = {len(early)}, "
-            f"O = {len(program.outputs)}, U = {vectors}, AUTONOMOUS = {int(autonomous)} }};",
+            f"O = {len(program.outputs)}, T = {len(program.tables)}, U = {vectors}, AUTONOMOUS = {int(autonomous)} }};",
             "#define SOME(n) ((n) ? (n) : 1) /* C has no empty arrays */",
+            f"static const int64_t lengths_of[SOME(T)] = {{{', '.join(str(n) for _, n in program.tables) or 0}}};",
+            "/* an argument that is left out where there are no tables */",
+            f"#define TABLED(...) {'__VA_ARGS__' if program.tables else ''}",
+            _text("tables.h"),
             "static __attribute__((noinline)) void prepare(const vd *restrict p, vd *restrict q) {",
             *writer.early(early),
             "}",
             f"static {'__attribute__((noinline))' if call else 'inline __attribute__((always_inline))'}",
-            "void slopes(double t, const vd *restrict y, const vd *restrict q, vd *restrict k) {",
+            "void slopes(double t, const vd *restrict y, const vd *restrict q, vd *restrict k",
+            "            TABLED(, const Tables *g)) {",
             *writer.late(program.slopes, "k"),
             "}",
             "static __attribute__((noinline))",
-            "void seen(double t, const vd *restrict y, const vd *restrict q, vd *restrict o) {",
+            "void seen(double t, const vd *restrict y, const vd *restrict q, vd *restrict o",
+            "          TABLED(, const Tables *g)) {",
             *writer.late(program.outputs, "o"),
             "}",
             *_step(len(program.states), vectors, pair),
@@ -145,6 +151,8 @@ class _Writer:
             other = names[1] if first else names[0]
             function = "fma_" if node.op == "add" else ("fms_" if first else "fnma_")
             return f"{function}({factors}, {other})"
+        if node.op == "lookup":
+            return f"lookup_(g, {int(node.given)}, {names[0]}, {u})"
         if node.op in COMPARISONS:
             return f"(vl)({names[0]} {COMPARISONS[node.op]} {names[1]})"
         infix = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
@@ -185,7 +193,7 @@ def _step(states: int, vectors: int, pair: Pair) -> list[str]:
         body += [f"        {to}[{i}] = {weighted(pair.a[stage - 1], i, f'y[{i}]')};" for i in range(width)]
         if end:
             body += [f"        d[{i}] = {weighted(pair.e[:-1], i, None)};" for i in range(width)]
-        body += [f"        slopes(t + {pair.c[stage]!r} * h, {to}, q, k{stage});"]
+        body += [f"        slopes(t + {pair.c[stage]!r} * h, {to}, q, k{stage} TABLED(, g));"]
     if ends:
         body += [f"        d[{i}] = {weighted([0.0] * last + [pair.e[-1]], i, f'd[{i}]')};" for i in range(width)]
     else:
@@ -203,7 +211,7 @@ def _step(states: int, vectors: int, pair: Pair) -> list[str]:
     if pair.fsal:
         body += [f"        k0[{i}] = k{last}[{i}];" for i in range(width)]
     else:
-        body += ["        slopes(t, y, q, k0);"]
+        body += ["        slopes(t, y, q, k0 TABLED(, g));"]
     return [
         "/* march.h looks for a nan */",
         "INLINE void larger_(vd n, vd m, vd *up, vd *down) {",
@@ -213,11 +221,13 @@ def _step(states: int, vectors: int, pair: Pair) -> list[str]:
         f"enum {{ TABLEAU = {len(weights)} }};",
         f"static const double tableau[] = {{{', '.join(repr(w) for w in weights)}}};",
         "static __attribute__((noinline))",
-        "void begin(double t, const vd *y, const vd *q, vd *k) { slopes(t, y, q, k); }",
+        "void begin(double t, const vd *y, const vd *q, vd *k TABLED(, const Tables *g)) {",
+        "    slopes(t, y, q, k TABLED(, g));",
+        "}",
         "/* `count` steps of h; a: the tableau times h; slope: of the state, before and after. Returns the time. */",
         "static __attribute__((noinline)) double step(double t, double h, int64_t count, const vd *restrict a,",
         "    const double *restrict floors, const vd *restrict q, vd *restrict state, vd *restrict slope,",
-        "    vd *restrict errors) {",
+        "    vd *restrict errors TABLED(, const Tables *g)) {",
         f"    vd y[{width}], error[{vectors}], {', '.join(f'k{j}[{width}]' for j in range(last + 1))};",
         *(f"    y[{i}] = state[{i}], k0[{i}] = slope[{i}];" for i in range(width)),
         *(f"    error[{u}] = errors[{u}];" for u in range(vectors)),

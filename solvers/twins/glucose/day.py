@@ -25,7 +25,7 @@ def sensitivities(key: Any, p: Any) -> jax.Array:
 
 def at(time: Any, values: jax.Array) -> Any:
     """The sensitivity at `time` [h]."""
-    place = jnp.mod(time, 24.0 * DAYS) / EVERY
+    place = (time - 24.0 * DAYS * jnp.floor(time / (24.0 * DAYS))) / EVERY
     first = jnp.floor(place)
     here, after = values[first.astype(int)], values[first.astype(int) + 1]
     return here + (place - first) * (after - here)

@@ -70,20 +70,23 @@ class Now(NamedTuple):
 
 def now(time: Any, all: Meals) -> Now:
     """The last meal that has begun at `time` [h]."""
-    time = jnp.mod(time, 24.0 * DAYS)
+    time = time - 24.0 * DAYS * jnp.floor(time / (24.0 * DAYS))
     day = jnp.floor(time / 24.0)
-    earliest = jnp.asarray(TIMES) - FARTHEST - GRID
     # The same number for everyone: who has not begun this meal yet is at the one before.
-    number = (len(TIMES) * day + jnp.sum(time - 24.0 * day >= earliest)).astype(int)
-    earlier = jnp.maximum(number - 1, 0)
-    begun = time > all.start[number] - 1e-6  # a tick's time is rounded
+    number = len(TIMES) * day
+    for usual in TIMES:
+        number = number + (time - 24.0 * day >= usual - FARTHEST - GRID)
+    earlier = jnp.maximum(number - 1.0, 0.0)
+    here, before = number.astype(int), earlier.astype(int)
+    begun = time > all.start[here] - 1e-6  # a tick's time is rounded
 
     def of(values: jax.Array) -> Any:
-        return jnp.where(begun, values[number], values[earlier])
+        return jnp.where(begun, values[here], values[before])
 
     since, spans = (time - of(all.start)) / GRID, of(all.spans)
     turn = jnp.clip(since, 0.0, 1.0)
-    is_even = (number - (1 - begun)) % 2 == 0
+    last = jnp.where(begun, number, earlier)
+    is_even = 2.0 * jnp.floor(last / 2.0) == last
     return Now(
         of(all.rate) * jnp.clip(spans + 1.0 - since, 0.0, turn),
         jnp.where(is_even, turn, 1.0 - turn),

@@ -34,12 +34,17 @@ def errors(key: Any) -> jax.Array:
     return XI + LAMBDA * jnp.sinh((e - GAMMA) / DELTA)
 
 
+def _place(number: Any, length: int) -> Any:
+    """The errors recur."""
+    return (number - length * jnp.floor(number / length)).astype(int)
+
+
 def reading(interstitial: Any, time: Any, error: jax.Array) -> Any:
     """What the sensor shows [mg/dL] of interstitial glucose [mg/dL] at `time` [h]."""
     place = time / EVERY
     first = jnp.floor(place + 1e-6)
     x = place - first
-    before, here, after, beyond = (error[(first.astype(int) + i) % len(error)] for i in (-1, 0, 1, 2))
+    before, here, after, beyond = (error[_place(first + i, len(error))] for i in (-1.0, 0.0, 1.0, 2.0))
     bend = 2.0 * before - 5.0 * here + 4.0 * after - beyond
     twist = 3.0 * (here - after) + beyond - before
     return jnp.clip(interstitial + here + 0.5 * x * (after - before + x * (bend + x * twist)), LOWEST, HIGHEST)

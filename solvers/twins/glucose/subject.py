@@ -87,9 +87,11 @@ def at_rest(p: Any) -> dict[str, Any]:
 def emptying(y: Any, D: Any, p: Any) -> Any:
     """Rate at which the stomach's liquid leaves it [1/min]; D: the meal [mg], 0 before the first."""
     there = D > 0.0
-    left = (y.stomach_solid + y.stomach_liquid) / jnp.where(there, D, 1.0)
-    slow = jnp.tanh(2.5 * (left - p.b) / (1.0 - p.b)) - jnp.tanh(2.5 * (left - p.d) / p.d)
-    return jnp.where(there, p.kmin + (p.kmax - p.kmin) / 2.0 * (slow + 2.0), p.kmax)
+    left = jnp.clip((y.stomach_solid + y.stomach_liquid) / jnp.where(there, D, 1.0), 0.0, 1.0)
+    # (tanh x + 1) / 2 = 1 / (1 + exp(-2 x)), of both in one fraction
+    high, low = jnp.exp(-5.0 / (1.0 - p.b) * (left - p.b)), jnp.exp(-5.0 / p.d * (left - p.d))
+    slow = (low - high) / ((1.0 + high) * (1.0 + low))
+    return jnp.where(there, p.kmin + (p.kmax - p.kmin) * (slow + 1.0), p.kmax)
 
 
 def slopes(y: Any, d: Any, u: Any, kgut: Any, s: Any, p: Any) -> dict[str, Any]:
@@ -105,7 +107,8 @@ def slopes(y: Any, d: Any, u: Any, kgut: Any, s: Any, p: Any) -> dict[str, Any]:
     Uid = (p.Vm0 + s * p.Vmx * y.insulin_action) * Gt / (p.Km0 + Gt)
 
     def mass(amount: Any, slope: Any) -> Any:
-        return jnp.where(amount >= 0.0, slope, jnp.maximum(slope, 0.0))  # what is not there cannot leave
+        # What is not there cannot leave. The other amounts are fed by what is not negative, and stay so by themselves.
+        return jnp.where(amount >= 0.0, slope, jnp.maximum(slope, 0.0))
 
     return {
         "stomach_solid": -p.kmax * y.stomach_solid + d,
@@ -113,12 +116,12 @@ def slopes(y: Any, d: Any, u: Any, kgut: Any, s: Any, p: Any) -> dict[str, Any]:
         "gut": kgut * y.stomach_liquid - p.kabs * y.gut,
         "plasma_glucose": mass(Gp, EGP + Ra - FSNC - E - p.k1 * Gp + p.k2 * Gt),
         "tissue_glucose": mass(Gt, -Uid + p.k1 * Gp - p.k2 * Gt),
-        "plasma_insulin": mass(Ip, -(p.m2 + p.m4) * Ip + p.m1 * y.liver_insulin + p.ka1 * y.depot1 + p.ka2 * y.depot2),
+        "plasma_insulin": -(p.m2 + p.m4) * Ip + p.m1 * y.liver_insulin + p.ka1 * y.depot1 + p.ka2 * y.depot2,
         "insulin_action": -p.p2u * (y.insulin_action - (insulin - p.Ib)),
         "delayed_insulin1": -p.ki * (y.delayed_insulin1 - insulin),
         "delayed_insulin2": -p.ki * (y.delayed_insulin2 - y.delayed_insulin1),
-        "liver_insulin": mass(y.liver_insulin, -(p.m1 + p.m30) * y.liver_insulin + p.m2 * Ip),
-        "depot1": mass(y.depot1, u - (p.ka1 + p.kd) * y.depot1),
-        "depot2": mass(y.depot2, p.kd * y.depot1 - p.ka2 * y.depot2),
-        "interstitial_glucose": mass(y.interstitial_glucose, p.ksc * (Gp - y.interstitial_glucose)),
+        "liver_insulin": -(p.m1 + p.m30) * y.liver_insulin + p.m2 * Ip,
+        "depot1": u - (p.ka1 + p.kd) * y.depot1,
+        "depot2": p.kd * y.depot1 - p.ka2 * y.depot2,
+        "interstitial_glucose": p.ksc * (Gp - y.interstitial_glucose),
     }
