@@ -5,14 +5,14 @@ from the first patients of the study, and everyone is solved on them, with an er
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from solvers.code import code
+from solvers import code, exact
 from solvers.engine import TOLERANCE, Engine, check_tolerance
 from solvers.pairs import TSITOURAS
 from solvers.policy import Policy
@@ -55,6 +55,10 @@ COUNTS = (
     1024,
 )
 HALVINGS = (0, 2, 4, 7, 10, 14, 18)
+WAYS = sorted(((n, g) for n in COUNTS for g in HALVINGS), key=lambda way: (way[0] + way[1], way[0]))
+# Of the exact tier, whose steps are parts of a tick halved again and again.
+EXACT_WAYS = sorted(((2**n, g) for n in range(6) for g in range(13)), key=lambda way: (way[0] + way[1], way[0]))
+ABOVE = 2.0  # times the largest norm of a pilot's linear block: up to which patients are solved with the pilots' mesh
 NEGLIGIBLE = 1e-5  # of the tolerance: a tick that is as good as that needs no finer steps
 SAMPLED = 256  # ticks looked at one by one; longer plans have the same steps in all
 REFERENCE = 1.0 / 50.0  # of the tolerance: how well the pilots themselves are solved
@@ -92,20 +96,37 @@ def choose(
     patients: np.ndarray,
     values: Mapping[str, np.ndarray],
     tolerance: float = TOLERANCE,
+    exactly: bool = True,
 ) -> Engine:
     """The engine of one arm, from its pilots: patients and values as a solver takes them, (n,).
 
+    The exact tier where the equations have the structure for it and the pilots keep the tolerance by it; elsewhere, and
+    without `exactly`, the explicit one.
     Raises ValueError for a tolerance out of reach, and where no pilot can be solved to it by an explicit method.
     """
     check_tolerance(tolerance)
     if twin.ode is None:
         return Engine("own", tolerance)
     pair = TSITOURAS
-    engine = Engine("explicit", tolerance, pair.name, "c" if code(twin, pair) else "jax")
-    lived, engine, again, replay, truth = _truth(twin, policy, plan, seed, patients, values, engine)
-    candidates, table = _local(plan, engine, lived, again, truth)
-    for bound in tolerance * 2.0 ** np.arange(8.0, -30.0, -0.5):
-        some = np.array([each[0] + each[1] for each in candidates])
+    engine = Engine("explicit", tolerance, pair.name, "c" if code.code(twin, pair) else "jax")
+    pilots = _truth(twin, policy, plan, seed, patients, values, engine)
+    if exactly and (known := _exact(twin, plan, pilots)) and (found := _mesh(plan, known, EXACT_WAYS)):
+        return found._replace(floors=())
+    if found := _mesh(plan, pilots, WAYS):
+        return found
+    raise ValueError(
+        f"twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} with {max(COUNTS)} steps a tick of "
+        f"{plan.tick:g} h; ask for less, or for shorter ticks"
+    )
+
+
+def _mesh(plan: Plan, pilots: Pilots, ways: Sequence[tuple[int, int]]) -> Engine | None:
+    """The engine on the fewest steps by which the pilots keep the tolerance, None where no steps do."""
+    engine = pilots.engine
+    table = _local(plan, engine, pilots.lived, pilots.again, pilots.truth, ways)
+    candidates = ways[: len(table)]
+    some = np.array([sum(way) for way in candidates])
+    for bound in engine.tolerance * 2.0 ** np.arange(8.0, -30.0, -0.5):
         allowed = np.where(table <= bound, some[:, None], np.inf)
         if np.isinf(allowed.min(0)).any():
             break
@@ -115,15 +136,39 @@ def choose(
         tried = engine._replace(
             counts=tuple(int(candidates[i][0]) for i in best), halvings=tuple(int(candidates[i][1]) for i in best)
         )
-        outputs, gathered = replay(tried)
-        true = _error(outputs, truth)
-        factor = SAFETY * float(np.max(true / np.maximum(gathered, 1e-300)))
-        if np.max(factor * gathered) <= ROOM * tolerance:
-            return tried._replace(factor=factor)
-    raise ValueError(
-        f"twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} with {max(COUNTS)} steps a tick of "
-        f"{plan.tick:g} h; ask for less, or for shorter ticks"
+        outputs, gathered = pilots.replay(tried)
+        beyond = np.maximum(_error(outputs, pilots.truth) - engine.rounding, 0.0)
+        # Where an error is found that none is told of, no factor helps: inf.
+        ratio = np.divide(beyond, gathered, out=np.where(beyond > 0, np.inf, 0.0), where=gathered > 0)
+        tried = tried._replace(factor=SAFETY * float(ratio.max()))
+        if math.isfinite(tried.factor) and np.max(tried.told(gathered)) <= ROOM * engine.tolerance:
+            return tried
+    return None
+
+
+def _exact(twin: Twin, plan: Plan, pilots: Pilots) -> Pilots | None:
+    """The pilots as the exact tier replays them; None for other equations, and where it does not agree."""
+    found = code.exactly(twin)
+    if found is None:
+        return None
+    p = tuple(np.asarray(each) for each in found.equations.parameters(pilots.lived.p))
+    norm = ABOVE * float(
+        np.max(jax.vmap(lambda p: found.stepper.patient(p).norm, axis_size=len(pilots.truth[0, 0]))(p))
     )
+    coarse, finest = EXACT_WAYS[-1]
+    engine = pilots.engine._replace(
+        tier="exact",
+        counts=(coarse,) * plan.ticks,
+        halvings=(finest,) * plan.ticks,
+        rounding=exact.rounding(norm, plan.tick, plan.ticks),
+        norm=norm,
+    )
+    again = replayer(twin, engine, plan.tick)
+    replay = _replayed(engine, pilots.lived, again)
+    truth = replay(engine)[0]
+    if not _error(truth, pilots.truth).max() <= 2.0 * REFERENCE * engine.tolerance + engine.rounding:
+        return None
+    return Pilots(pilots.lived, engine, again, replay, truth)
 
 
 def _truth(
@@ -204,25 +249,24 @@ def _replayed(engine: Engine, lived: Lived, again: Replay) -> Callable[[Engine],
 
 
 def _local(
-    plan: Plan, engine: Engine, lived: Lived, again: Replay, truth: np.ndarray
-) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """Ways to step through a tick, the cheapest first, and the largest error of any pilot, (way, tick): of the states,
-    relative to their largest, and of the outputs on the scale of the tolerance.
+    plan: Plan, engine: Engine, lived: Lived, again: Replay, truth: np.ndarray, ways: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """The largest error of any pilot, (way, tick): of the states, relative to their largest, and of the outputs on the
+    scale of the tolerance.
 
-    truth: of the outputs, (tick, output, patient).
+    truth: of the outputs, (tick, output, patient). ways: counts and halvings to step through a tick, the cheapest
+    first; the last ones are left out where those before are good everywhere.
     """
     ticks = np.arange(plan.ticks)
     if plan.ticks > SAMPLED:
         ticks = np.unique(np.linspace(0, plan.ticks - 1, SAMPLED).astype(int))
     pilots = lived.acted.shape[1]
-    y, end = (array[:, :, ticks].reshape(len(array), -1) for array in (lived.acted, lived.ended))
+    y = lived.acted[:, :, ticks].reshape(len(lived.acted), -1)
     p = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), len(ticks)), lived.p)
     times, floors = np.tile(plan.tick * ticks, pilots), np.asarray(engine.floors)
-    finest = max(COUNTS), max(HALVINGS)
-    true = again.single(y, p, times, *finest, floors)[1]
+    end, true = again.single(y, p, times, *ways[-1], floors)
     largest = np.repeat(np.abs(truth).max(0), len(ticks), axis=1)
     scale = np.abs(true) + 1e-3 * largest
-    ways = sorted(((n, g) for n in COUNTS for g in HALVINGS), key=lambda way: (way[0] + way[1], way[0]))
     rows: list[np.ndarray] = []
     for way in ways:
         got, seen = again.single(y, p, times, *way, floors)
@@ -232,7 +276,7 @@ def _local(
         if rows[-1].max() <= NEGLIGIBLE * engine.tolerance:
             break
     table = np.array(rows)
-    return ways[: len(rows)], table if len(ticks) == plan.ticks else table.max(1, keepdims=True)
+    return table if len(ticks) == plan.ticks else table.max(1, keepdims=True)
 
 
 def _error(outputs: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -61,7 +61,8 @@ class Lives(NamedTuple):
 
     recorded: outcome -> (patient, record); an action is the amount given since the record before.
     measured: output -> (patient, visit), with error. folds: name -> (patient,). status: (patient,) of Status.
-    error: (patient,), estimated, of the outputs, relative to |output| + 0.001 max |output|; 0 for a closed form.
+    error: (patient,), estimated, of the outputs, relative to |output| + 0.001 max |output|; 0 for a twin's own
+    closed form.
     """
 
     recorded: dict[str, np.ndarray]
@@ -167,7 +168,7 @@ def life(
     mesh: counts and halvings of the steps of each tick, (tick,) each; those of the engine where None. keep: of the
     states after an action and at the end of its tick; what it gives is stacked over ticks and follows the fields.
     """
-    move = mover(twin, engine)
+    by = mover(twin, engine)
     counts, halvings = mesh or (np.asarray(engine.counts, int), np.asarray(engine.halvings, int))
     if engine.tier == "own":
         counts = halvings = np.zeros(plan.ticks, int)
@@ -188,7 +189,7 @@ def life(
         return {fold.name: fold.step(totals[fold.name], before, after, time, plan.tick) for fold in plan.folds}
 
     def tick(carry: tuple, now: tuple) -> tuple:
-        y, memory, totals, before, worst, error = carry
+        y, memory, totals, before, worst, track = carry
         number, visit, z, takes, count, halved = now
         time = number * plan.tick
         true, measured, health = look(y, time, visit, z)
@@ -202,19 +203,20 @@ def life(
         given = {name: jnp.asarray(amount, float) * kept for name, amount in amounts.items()}
         action = twin.action(**given)
         acted = twin.ode.jump(y, action, p) if twin.ode else y
-        y, added = move(y, p, action, time, plan.tick, count, halved)
-        carry = (y, memory, totals, true, jnp.maximum(worst, health), error + added)
+        y, track = by.move(known_once, y, track, p, action, time, plan.tick, count, halved)
+        carry = (y, memory, totals, true, jnp.maximum(worst, health), track)
         return carry, (true, measured, action._asdict(), keep(acted, y))
 
     y = twin.initial(p)
     memory = policy.begin(twin.namespace(typical | known), settings)
     totals = {fold.name: jnp.asarray(fold.initial, float) for fold in plan.folds}
     start, _, worst = look(y, 0.0, False, noise[0])
+    known_once, track = by.begin(y, p, plan.tick)
     numbers = jnp.arange(plan.ticks, dtype=float)
     steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken, jnp.asarray(counts), jnp.asarray(halvings))
     seen_by_tick: Any
-    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst, jnp.zeros(())), steps)
-    y, _, totals, before, worst, error = carry
+    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst, track), steps)
+    y, _, totals, before, worst, track = carry
     true, measured, given, kept = seen_by_tick
     end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), noise[-1])
     totals = gather(totals, before, end, (plan.ticks - 1) * plan.tick)
@@ -229,7 +231,7 @@ def life(
             recorded[outcome] = jnp.diff(running, prepend=0.0)
     seen = {name: jnp.append(measured[name], measured_end[name])[visits] for name in outputs if name in plan.outcomes}
     worst = jnp.maximum(jnp.maximum(worst, health), _within_bounds(twin, values))
-    return recorded, seen, totals, worst.astype(jnp.int8), error, *kept
+    return recorded, seen, totals, worst.astype(jnp.int8), by.error(y, track), *kept
 
 
 def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Array, jax.Array]:

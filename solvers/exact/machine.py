@@ -1,66 +1,87 @@
-"""The same march as machine code over lanes, where there is a C compiler and the equations can be written in C."""
+"""Whole courses in machine code, where there is a C compiler; scheme.py in JAX is the reference."""
 
 import ctypes
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from solvers import lanes
-from solvers.exact import exponential
-from solvers.exact.formula import inlined
-from solvers.exact.plan import Plan
-from solvers.exact.rule import Rule
-from solvers.exact.step import Carry, Known, Patient, Stepper
-from solvers.lanes import compiler
-from solvers.lanes import source as writing
-
-NoCompiler = compiler.NoCompiler
+from solvers.exact import exponential, scheme
+from solvers.exact.source import source
+from solvers.exact.step import Stepper
+from solvers.lanes.compiler import NoCompiler, built
 
 LINE = 8  # numbers
-VECTORS = 2  # side by side: one fills the time that the other waits
+
+
+class Marched(NamedTuple):
+    """y: (state, n). error: (n,). outputs: (recorded, output, n). ranges: (2, output, n), their least and largest."""
+
+    y: np.ndarray
+    error: np.ndarray
+    outputs: np.ndarray
+    ranges: np.ndarray
 
 
 class Machine:
-    """march(...) of one model, number of nodes and set of states that jump; everything else is data.
+    """Machine code of one model. A patient's bits depend on nobody else."""
 
-    Raises NoCompiler where there can be none, saying why.
-    """
-
-    def __init__(self, stepper: Stepper, which: tuple[int, ...]) -> None:
-        self.outputs = len(stepper.seen.outputs)
-        self._code = ctypes.CDLL(str(compiler.built(_source(stepper, which))))
+    def __init__(self, stepper: Stepper) -> None:
+        self.stepper = stepper
+        self._code = ctypes.CDLL(str(built(source(stepper))))
         number, real, data = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
         self._march = self._code.march
         self._march.restype = ctypes.c_int
-        self._march.argtypes = [number, number, number, *[real] * 3, *[data] * 6, number, *[data] * 6]
+        self._march.argtypes = [*[number] * 4, *[real] * 3, *[data] * 10]
 
-    def march(self, rule: Rule, plan: Plan, time: float, y: Any, p: Any, jumps: Any) -> tuple:
-        """y: (state, n); p: (parameter, n); jumps: (row, column of `which`, n or 1). As `Marched`."""
+    def march(
+        self,
+        time: float,
+        tick: float,
+        y: ArrayLike,
+        p: ArrayLike,
+        counts: Sequence[int],
+        halvings: Sequence[int],
+        norm: float,
+        jumps: Sequence[ArrayLike | None] | None = None,
+        record: ArrayLike | None = None,
+    ) -> Marched:
+        """Patients from `time` through as many ticks as there are counts.
+
+        y: (state, n). p: (parameter, n). counts, halvings, norm: see `scheme.prepare` and `scheme.advance`. jumps: for
+        each tick (state, n), added to the states before it, or None, which is faster than zeros.
+        record: (tick + 1,), whether to see the outputs at the start of each tick, before its jump, and at the end.
+        The error is the largest over the life of |error| / (|output| + 0.001 max |output| so far), of the driven
+        states alone, as the second rule has it. Raises ValueError for a wrong shape, or a mesh that is none.
+        """
+        layout, ticks = self.stepper.structure, len(counts)
+        y, p = np.ascontiguousarray(y, float), np.ascontiguousarray(p, float)
+        if y.ndim != 2 or not y.shape[1]:
+            raise ValueError(f"y has the shape {y.shape}; give ({layout.n_states}, patients)")
         n = y.shape[1]
-        y, p, jumps = (np.ascontiguousarray(array) for array in (y, p, jumps))
-        times = [exponential.squarings(rule.norm, length) for length in plan.lengths]
-        whole = [np.ascontiguousarray(each, np.int64) for each in (plan.kinds, plan.jumps, plan.marks, times)]
-        real = [np.ascontiguousarray(each, float) for each in (plan.starts, plan.lengths)]
-        result = np.empty_like(y), np.empty(n), _lines((int(plan.marks.max()) + 1, self.outputs, n))
-        starts, lengths = real
-        kinds, doses, slots, squarings = whole
-        failed = self._march(
-            n,
-            len(starts),
-            len(lengths),
-            float(time),
-            rule.scale,
-            rule.norm,
-            *(each.ctypes.data for each in (starts, kinds, doses, slots, lengths, squarings)),
-            0 if jumps.shape[2] == 1 else n,
-            *(each.ctypes.data for each in (y, p, jumps)),
-            *(each.ctypes.data for each in result),
-        )
-        if failed:
+        added = [None if jump is None else np.ascontiguousarray(jump, float) for jump in jumps or [None] * ticks]
+        marks = np.ones(ticks + 1, bool) if record is None else np.ascontiguousarray(record, bool)
+        for name, array, shape in (
+            ("y", y, (layout.n_states, n)),
+            ("p", p, (layout.n_parameters, n)),
+            ("record", marks, (ticks + 1,)),
+            *(("a jump", jump, (layout.n_states, n)) for jump in added if jump is not None),
+        ):
+            if array.shape != shape:
+                raise ValueError(f"{name} has the shape {array.shape}; give {shape}")
+        if len(added) != ticks:
+            raise ValueError(f"there are {len(added)} jumps for {ticks} ticks; give one a tick, or None for it")
+        deepest = scheme.depth(counts, halvings)
+        mesh = [np.ascontiguousarray(each, np.int64) for each in (counts, halvings)]
+        seen = len(self.stepper.seen.outputs)
+        result = Marched(np.empty_like(y), np.empty(n), _lines((int(marks.sum()), seen, n)), np.empty((2, seen, n)))
+        places = (ctypes.c_void_p * max(ticks, 1))(*(None if jump is None else jump.ctypes.data for jump in added))
+        addresses = [*(each.ctypes.data for each in (*mesh, y, p)), ctypes.addressof(places)]
+        addresses += [each.ctypes.data for each in (marks, *result)]
+        times = exponential.squarings(norm, tick * 0.5**deepest)
+        if self._march(n, ticks, deepest, times, float(time), float(tick), float(norm), *addresses):
             raise MemoryError("the tables of a block of lanes have no room")
         return result
 
@@ -72,105 +93,10 @@ def _lines(shape: tuple[int, ...]) -> np.ndarray:
     return raw[skip : skip + int(np.prod(shape))].reshape(shape)
 
 
-class _Writer(writing._Writer):
-    """Parameters come in two parts: what is known of a patient, and of a step's length."""
-
-    def __init__(self, program: lanes.Program, cut: int) -> None:
-        super().__init__(program, program.waits(), {}, VECTORS)
-        self.cut = cut
-
-    def name(self, i: int, u: int, slotted: bool) -> str:
-        node = self.nodes[i]
-        if node.op == "parameter" and int(node.given) >= self.cut:
-            return f"q[{(int(node.given) - self.cut) * self.vectors + u}]"
-        return super().name(i, u, slotted)
-
-
-def _source(stepper: Stepper, which: tuple[int, ...]) -> str:
-    layout = stepper.structure
-    scalar = jax.ShapeDtypeStruct((), float)
-
-    def shaped(function: Callable, *given: Any) -> tuple[int, Any]:
-        """How many leaves it gives, and what they make up."""
-        leaves, tree = jax.tree.flatten(jax.eval_shape(function, *given))
-        return len(leaves), tree
-
-    def flat(value: Any) -> list:
-        return [jnp.asarray(leaf, float) for leaf in jax.tree.leaves(value)]
-
-    parameters = (scalar,) * layout.n_parameters
-    begun = (scalar,) * layout.n_states
-    patients, patient_tree = shaped(stepper.patient, parameters)
-    one_patient: Patient = jax.tree.unflatten(patient_tree, [scalar] * patients)
-    smalls, small_tree = shaped(lambda patient: stepper.small(patient, 1.0, 1.0), one_patient)
-    knowns, known_tree = shaped(lambda patient: stepper.known(patient, 1.0, 0), one_patient)
-
-    def first(t: Any, y: tuple, patient: Patient) -> tuple[Carry, list]:
-        return stepper.start(patient, t, dict(enumerate(y)))
-
-    count, carry_tree = shaped(lambda y, patient: first(0.0, y, patient)[0], begun, one_patient)
-
-    def function(name: str, inside: Callable, states: int, given: int, cut: int) -> list[str]:
-        def plain(t: Any, y: tuple, p: tuple) -> list:
-            return inlined(jax.make_jaxpr(inside)(t, y, p), [t, *y, *p])
-
-        program = lanes.program(lambda t, y, p: y, plain, [""] * states, [""] * given)
-        if program.unknown:
-            raise NoCompiler(f"{program.unknown} cannot be written in C")
-        return [
-            f"static __attribute__((noinline)) void {name}",
-            "    (double t, const vd *restrict y, const vd *restrict p, const vd *restrict q, vd *restrict k) {",
-            *_Writer(program, cut).section(program.outputs, "k", slotted=False),
-            "}",
-        ]
-
-    def patient_of(t: Any, y: tuple, p: tuple) -> list:
-        return flat(stepper.patient(p))
-
-    def small_of(t: Any, y: tuple, p: tuple) -> list:
-        return flat(stepper.small(jax.tree.unflatten(patient_tree, p), y[0], y[1]))
-
-    def squared_of(t: Any, y: tuple, p: tuple) -> list:
-        return flat(stepper.squared(jax.tree.unflatten(small_tree, y)))
-
-    def finished_of(t: Any, y: tuple, p: tuple) -> list:
-        matrices = jax.tree.unflatten(small_tree, y[1:])
-        return flat(stepper.finished(jax.tree.unflatten(patient_tree, p), y[0], matrices))
-
-    def start_of(t: Any, y: tuple, p: tuple) -> list:
-        return flat(first(t, y, jax.tree.unflatten(patient_tree, p)))
-
-    def jump_of(t: Any, y: tuple, p: tuple) -> list:
-        carry = jax.tree.unflatten(carry_tree, y[:count])
-        patient = jax.tree.unflatten(patient_tree, p)
-        return flat(stepper.jump(patient, t, carry, dict(zip(which, y[count:], strict=True))))
-
-    def step_of(t: Any, y: tuple, p: tuple) -> list:
-        patient = jax.tree.unflatten(patient_tree, p[:patients])
-        known: Known = jax.tree.unflatten(known_tree, p[patients : patients + knowns])
-        return flat(stepper.whole(patient, known, t, p[-1], jax.tree.unflatten(carry_tree, y)))
-
-    def error_of(t: Any, y: tuple, p: tuple) -> list:
-        patient = jax.tree.unflatten(patient_tree, p[:patients])
-        limits = Rule(0, (), (1, 0), p[-1], 0.0, (), p[-2], 0.0)
-        return [stepper.error(patient, jax.tree.unflatten(carry_tree, y), limits)]
-
-    leaves = jax.tree.unflatten(carry_tree, list(range(count)))
-    return "\n".join(
-        [
-            writing._text("elementary.h"),
-            f"enum {{ U = {VECTORS}, S = {layout.n_states}, P = {layout.n_parameters}, PATIENT = {patients}, "
-            f"SMALL = {smalls}, KNOWN = {knowns + 1}, "
-            f"CARRY = {count}, O = {len(stepper.seen.outputs)}, JUMPS = {len(which)} }};",
-            f"static const int place[S] = {{{', '.join(str(leaves.states[i]) for i in range(layout.n_states))}}};",
-            *function("patient", patient_of, 0, layout.n_parameters, layout.n_parameters),
-            *function("small", small_of, 2, patients, patients),
-            *function("squared", squared_of, smalls, 0, 0),
-            *function("finished", finished_of, 1 + smalls, patients, patients),
-            *function("start", start_of, layout.n_states, patients, patients),
-            *function("jump", jump_of, count + len(which), patients, patients),
-            *function("step", step_of, count, patients + knowns + 1, patients),
-            *function("error", error_of, count, patients + 2, patients),
-            Path(__file__).with_name("march.h").read_text(encoding="utf-8"),
-        ]
-    )
+@functools.lru_cache(maxsize=16)
+def machine(stepper: Stepper) -> Machine | None:
+    """Machine code of a model, None where there is no compiler or an operation has no C."""
+    try:
+        return Machine(stepper)
+    except (NoCompiler, OSError):  # OSError: a folder that may not hold code
+        return None

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from solvers import lanes
 from solvers.exact import exponential
-from solvers.exact.collocation import constant_transfer, gauss, tableau, transfer
+from solvers.exact.collocation import Transfer, constant_transfer, gauss, tableau, transfer
 from solvers.exact.formula import ZERO, Formula
-from solvers.exact.rule import Rule
 from solvers.exact.structure import Driven, Structure, reach
 
 States = dict[int, Any]
 
+NODES = 3  # of the Gauss collocation of a step: order 6
 FLOOR = 1e-3  # of an output's largest value: below it, errors are relative to that
 TINY = 1e-300
 
@@ -32,6 +33,7 @@ class Patient(NamedTuple):
 class Known(NamedTuple):
     """What is found once for a length of step. inner: a matrix per node. transfers: where v is constant."""
 
+    length: Any
     inner: list[dict]
     end: dict
     transfers: dict
@@ -50,9 +52,9 @@ class Carry(NamedTuple):
 
 
 class Stepper:
-    """Steps of lanes, or of one patient where all arrays are scalars."""
+    """The steps of one patient, all of whose numbers are scalars."""
 
-    def __init__(self, structure: Structure, rhs: Callable, outputs: Callable, nodes: int, lanes: bool) -> None:
+    def __init__(self, structure: Structure, rhs: Callable, outputs: Callable, nodes: int = NODES) -> None:
         self.structure = structure
         self.slopes = Formula(rhs, structure.n_states, structure.n_parameters)
         self.seen = Formula(outputs, structure.n_states, structure.n_parameters)
@@ -67,42 +69,49 @@ class Stepper:
         self.at_nodes = tuple(i for i in structure.linear if i in needed)
         self.staged = frozenset(each.state for each in structure.driven) & needed
         self.coupled = bool(self.staged)
-        self.over = jax.vmap if lanes else lambda function: function
         driven = {each.state for each in structure.driven}
+        self.twins = self._twins()
         self.uncertain = [bool(trait.on & driven) for trait in self.seen.traits()]
 
+    def _twins(self) -> dict[int, int]:
+        """Of each driven state with a constant rate, the first one with the same: they share what the rate makes."""
+        steady = [each.state for each in self.structure.driven if not each.rate]
+
+        def rates(t: Any, y: tuple, p: tuple) -> list:
+            known, zeros = self.slopes.prepare(p), dict.fromkeys(range(self.structure.n_states), jnp.zeros(()))
+            return [self._rate(known, 0.0, zeros, r) for r in steady]
+
+        found = lanes.program(lambda t, y, p: (), rates, (), [""] * self.structure.n_parameters)
+        return {r: steady[found.outputs.index(node)] for r, node in zip(steady, found.outputs, strict=False)} or {
+            r: r for r in steady
+        }
+
     def patient(self, p: tuple) -> Patient:
-        """p: tuple of arrays."""
         layout = self.structure
+        known = self.slopes.prepare(p)
+        zeros = dict.fromkeys(range(layout.n_states), jnp.zeros(()))
+        linear = dict.fromkeys(layout.linear, jnp.zeros(()))
+        a: dict[tuple[int, int], Any] = {}
+        for j in layout.linear:
+            rows = [i for i in layout.linear if (i, j) in layout.entries]
 
-        def find(p: tuple) -> tuple:
-            known = self.slopes.prepare(p)
-            zeros = dict.fromkeys(range(layout.n_states), jnp.zeros(()))
-            linear = dict.fromkeys(layout.linear, jnp.zeros(()))
-            a: dict[tuple[int, int], Any] = {}
-            for j in layout.linear:
-                rows = [i for i in layout.linear if (i, j) in layout.entries]
+            def column(value: Any, j: int = j, rows: list[int] = rows) -> list[Any]:
+                slopes = self.slopes.values(known, jnp.zeros(()), {**linear, j: value})
+                return [slopes[i] for i in rows]
 
-                def column(value: Any, j: int = j, rows: list[int] = rows) -> list[Any]:
-                    slopes = self.slopes.values(known, jnp.zeros(()), {**linear, j: value})
-                    return [slopes[i] for i in rows]
-
-                _, tangents = jax.jvp(column, (jnp.zeros(()),), (jnp.ones(()),))
-                a.update({(i, j): tangent for i, tangent in zip(rows, tangents, strict=True)})
-            if layout.shifted:
-                still = self.slopes.values(known, jnp.zeros(()), dict.fromkeys(layout.linear, ZERO))
-                a.update({(i, self.one): jnp.asarray(still[i]) for i in layout.shifted})
-            norm = exponential.norm({at: value for at, value in a.items() if at[1] != self.one})
-            sources, rates = {}, {}
-            for each in layout.driven:
-                if not each.source:
-                    sources[each.state] = self._source(known, 0.0, {}, each.state)
-                if not each.rate:
-                    rates[each.state] = self._rate(known, 0.0, zeros, each.state)
-            return known, self.seen.prepare(p), a, norm, sources, rates
-
-        known, seen, a, norm, sources, rates = self.over(find)(p)
-        return Patient(known, seen, exponential.powers(a), norm, sources, rates)
+            _, tangents = jax.jvp(column, (jnp.zeros(()),), (jnp.ones(()),))
+            a.update({(i, j): tangent for i, tangent in zip(rows, tangents, strict=True)})
+        if layout.shifted:
+            still = self.slopes.values(known, jnp.zeros(()), dict.fromkeys(layout.linear, ZERO))
+            a.update({(i, self.one): jnp.asarray(still[i]) for i in layout.shifted})
+        norm = exponential.norm({at: value for at, value in a.items() if at[1] != self.one})
+        sources, rates = {}, {}
+        for each in layout.driven:
+            if not each.source:
+                sources[each.state] = self._source(known, 0.0, {}, each.state)
+            if self.twins.get(each.state) == each.state:
+                rates[each.state] = self._rate(known, 0.0, zeros, each.state)
+        return Patient(known, self.seen.prepare(p), exponential.powers(a), norm, sources, rates)
 
     def _source(self, known: tuple, t: Any, y: Mapping[int, Any], r: int) -> Any:
         value = self.slopes.values(known, t, {**y, r: ZERO})[r]
@@ -116,12 +125,6 @@ class Stepper:
 
         return -jax.jvp(slope, (jnp.zeros(()),), (jnp.ones(()),))[1]
 
-    def known(self, patient: Patient, eta: Any, times: int) -> Known:
-        """For steps of length eta; `times`: squarings."""
-        matrices = self.small(patient, eta, 0.5**times)
-        matrices = self.often_squared(matrices, times)
-        return self.finished(patient, eta, matrices)
-
     def small(self, patient: Patient, eta: Any, share: Any) -> list[dict]:
         """exp(A c eta share) to the nodes c, where they are needed, and to the end."""
         ends = [*(self.nodes if self.at_nodes else ()), 1.0]
@@ -129,12 +132,6 @@ class Stepper:
 
     def squared(self, matrices: list[dict]) -> list[dict]:
         return [exponential.squared(matrix) for matrix in matrices]
-
-    def often_squared(self, matrices: list[dict], times: int) -> list[dict]:
-        # A loop, though its length is known: XLA would write each square out again for every entry of the next.
-        shape = jnp.shape(next((value for matrix in matrices for value in matrix.values()), 0.0))
-        matrices = jax.tree.map(lambda each: jnp.broadcast_to(jnp.asarray(each, float), shape), matrices)
-        return jax.lax.fori_loop(0, times, lambda _, each: self.squared(each), matrices)
 
     def finished(self, patient: Patient, eta: Any, matrices: list[dict]) -> Known:
         *inner, end = (
@@ -146,32 +143,26 @@ class Stepper:
         transfers = {}
         for r, rate in patient.rates.items():
             z = eta * rate
-            rows = self._rows(r)
+            staged = any(other in self.staged for other, first in self.twins.items() if first == r)
             transfers[r] = (
-                self._transfer(self.main, patient, r, [z] * len(self.main.nodes), eta, rows),
-                self._transfer(self.second, patient, r, [z] * len(self.second.nodes), eta, [-1]),
+                _transfer(transfer(self.main, [z] * len(self.main.nodes), self._rows(staged)), eta),
+                _transfer(transfer(self.second, [z] * len(self.second.nodes), [-1]), eta),
             )
-        return Known(inner or [{} for _ in self.nodes], end, transfers)
+        return Known(jnp.asarray(eta, float), inner or [{} for _ in self.nodes], end, transfers)
 
-    def _rows(self, r: int) -> list[int]:
+    def _rows(self, staged: bool) -> list[int]:
         """What of a collocated state is asked for: its end, and its values at the nodes where others need them."""
-        return [-1, *(range(len(self.nodes)) if r in self.staged else ())]
-
-    def _transfer(self, rule: Any, patient: Patient, r: int, z: list, eta: Any, rows: list[int]) -> tuple:
-        constant = r in patient.sources
-        found = (constant_transfer if constant else transfer)(rule, z, rows)
-        inverse = 1.0 / found.denominator
-        starts = [start * inverse for start in found.starts]
-        return starts, [[eta * source * inverse for source in row] for row in found.sources]
+        return [-1, *(range(len(self.nodes)) if staged else ())]
 
     def begin(self, patient: Patient, t: Any, y: States) -> dict[int, tuple]:
         """u and v of the driven states at the start of an interval; a step returns those at its end."""
         return {each.state: self._forcing(patient, t, y, each) for each in self.structure.driven}
 
     def step(
-        self, patient: Patient, known: Known, t: Any, eta: Any, y: States, error: States, first: dict
+        self, patient: Patient, known: Known, t: Any, y: States, error: States, first: dict
     ) -> tuple[States, States, dict]:
         """y and the error of the driven states after a step, and the forcing there. first: the forcing at t."""
+        eta = known.length
         linear = {i: y[i] for i in self.structure.linear}
         inside = [_times(matrix, linear, self.at_nodes, self.one) for matrix in known.inner]
         after = _times(known.end, linear, self.structure.linear, self.one)
@@ -202,10 +193,10 @@ class Stepper:
             ]
             last[r] = self._forcing(patient, t + eta, after, each)
             pick = [first[r], *(inner[i] for i in self.shared), last[r]]
-            main = self._solved(self.main, patient, known, 0, r, eta, inner, self._rows(r), y[r])
+            main = self._solved(self.main, patient, known, 0, r, eta, inner, self._rows(r in self.staged), y[r])
             second = self._solved(self.second, patient, known, 1, r, eta, pick, [-1], y[r])
             # One division for both rules.
-            if r in patient.rates:
+            if r in self.twins:
                 (end, *stages), gain = main[0], main[2][0]
                 gaps[r], gains[r] = jnp.abs(end - second[0][0]), jnp.abs(gain)
             else:
@@ -215,54 +206,45 @@ class Stepper:
                 gaps[r] = jnp.abs((main[0][0] * second[1] - second[0][0] * main[1]) * share)
                 gains[r] = jnp.abs(main[2][0] * inverse)
             ends[r] = after[r] = end
-            for node, value in zip(inside, stages, strict=bool(stages)) if stages else ():
+            for node, value in zip(inside, stages, strict=False):
                 node[r] = value
         return ends, (gaps, gains, last)
 
     def _forcing(self, patient: Patient, t: Any, y: Mapping[int, Any], each: Driven) -> tuple:
         """u and v of a driven state at one time, None where they are constant."""
 
-        def find(known: tuple, y: Mapping[int, Any]) -> tuple:
-            u = self._source(known, t, y, each.state) if each.source else None
-            v = self._rate(known, t, y, each.state) if each.rate else None
-            return u, v
-
-        return self.over(find)(patient.known, {i: y[i] for i in y if i in each.source | each.rate})
+        y = {i: y[i] for i in y if i in each.source | each.rate}
+        u = self._source(patient.known, t, y, each.state) if each.source else None
+        v = self._rate(patient.known, t, y, each.state) if each.rate else None
+        return u, v
 
     def _solved(
         self, rule: Any, patient: Patient, known: Known, which: int, r: int, eta: Any, forcing: list, rows: list, y: Any
     ) -> tuple[list, Any, list]:
         """Numerators of the rows, the denominator, and the factors of the start."""
-        us = [patient.sources[r]] if r in patient.sources else [u for u, _ in forcing]
-        if r in patient.rates:
-            starts, sources = known.transfers[r][which]
-            return [_sum(start * y, source, us) for start, source in zip(starts, sources, strict=True)], 1.0, starts
         constant = r in patient.sources
+        us = [patient.sources[r]] if constant else [u for u, _ in forcing]
+        if r in self.twins:
+            starts, sources = known.transfers[self.twins[r]][which]
+            us = us * len(rule.nodes) if constant else us
+            return [_sum(start * y, source, us) for start, source in zip(starts, sources, strict=True)], 1.0, starts
         found = (constant_transfer if constant else transfer)(rule, [eta * v for _, v in forcing], rows)
         scaled = [eta * u for u in us]
         values = [_sum(a * y, row, scaled) for a, row in zip(found.starts, found.sources, strict=True)]
         return values, found.denominator, list(found.starts)
 
-    def start(self, patient: Patient, t: Any, y: States) -> tuple[Carry, list]:
-        """Where a life begins, and the outputs there."""
-        zero = jnp.zeros_like(y[0])
+    def start(self, patient: Patient, t: Any, y: States, norm: Any) -> tuple[Carry, list]:
+        """Where a life begins, and the outputs there. norm: the largest of a linear block that the squarings allow."""
+        zero = jnp.zeros(())
         error = {each.state: zero for each in self.structure.driven}
         values, _ = self.outputs(patient, t, y, error)
-        return Carry(
-            y, error, self.begin(patient, t, y), [jnp.abs(value) for value in values], (zero, zero + 1.0)
-        ), values
+        worst = jnp.where(patient.norm <= norm, 0.0, jnp.inf), jnp.ones(())
+        return Carry(y, error, self.begin(patient, t, y), [jnp.abs(value) for value in values], worst), values
 
-    def jump(self, patient: Patient, t: Any, carry: Carry, amounts: States) -> Carry:
-        """With amounts added to states."""
-        states = carry.states | {i: carry.states[i] + amount for i, amount in amounts.items()}
-        touched = any((each.source | each.rate) & set(amounts) for each in self.structure.driven)
-        # A forcing that no jump touches is still that of the end of the step before.
-        return carry._replace(states=states, first=self.begin(patient, t, states) if touched else carry.first)
-
-    def whole(self, patient: Patient, known: Known, t: Any, eta: Any, carry: Carry) -> tuple[Carry, list]:
+    def whole(self, patient: Patient, known: Known, t: Any, carry: Carry) -> tuple[Carry, list]:
         """A step and the outputs after it."""
-        states, error, first = self.step(patient, known, t, eta, carry.states, carry.error, carry.first)
-        values, errors = self.outputs(patient, t + eta, states, error)
+        states, error, first = self.step(patient, known, t, carry.states, carry.error, carry.first)
+        values, errors = self.outputs(patient, t + known.length, states, error)
         largest = [jnp.maximum(most, jnp.abs(value)) for most, value in zip(carry.largest, values, strict=True)]
         above, below = carry.worst
         for value, each, most in zip(values, errors, largest, strict=True):
@@ -272,35 +254,29 @@ class Stepper:
                 above, below = jnp.where(more, each, above), jnp.where(more, size, below)
         return Carry(states, error, first, largest, (above, below)), values
 
-    def error(self, patient: Patient, carry: Carry, rule: Rule) -> Any:
-        """The relative error of a life: inf where it cannot be told, nan where the states are not finite."""
+    def error(self, carry: Carry) -> Any:
+        """The relative error of a life: inf where it cannot be told, nan where anything is not finite."""
         above, below = carry.worst
-        told = patient.norm <= rule.norm
-        for each in carry.error.values():
-            told = told & jnp.isfinite(each)  # a nan is larger than nothing, and no comparison finds it
-        error = jnp.where(told, rule.scale * (above / jnp.maximum(below, TINY)), jnp.inf)
-        return error + sum(0.0 * value for value in carry.states.values())
+        # No comparison finds a nan; a sum does.
+        return above / jnp.maximum(below, TINY) + sum(
+            0.0 * value for value in (*carry.states.values(), *carry.error.values())
+        )
 
     def outputs(self, patient: Patient, t: Any, y: States, error: States) -> tuple[list, list]:
         """Values of the outputs, and their errors where they can have any, else None."""
-        order = sorted(y)
 
-        def find(seen: tuple, values: tuple, errors: tuple) -> tuple[list, list]:
-            def look(driven: tuple) -> list:
-                states = dict(zip(order, values, strict=True)) | dict(zip(sorted(error), driven, strict=True))
-                return [jnp.asarray(value, float) for value in self.seen.values(seen, t, states)]
+        def look(driven: States) -> list:
+            return [jnp.asarray(value, float) for value in self.seen.values(patient.seen, t, {**y, **driven})]
 
-            start = tuple(values[order.index(r)] for r in sorted(error))
-            found = look(start)
-            total: list = [None] * len(found)
-            for k in range(len(start)):
-                direction = tuple(e if i == k else jnp.zeros_like(e) for i, e in enumerate(errors))
-                for o, moved in enumerate(jax.jvp(look, (start,), (direction,))[1]):
-                    if self.uncertain[o]:
-                        total[o] = jnp.abs(moved) if total[o] is None else total[o] + jnp.abs(moved)
-            return found, total
-
-        return self.over(find)(patient.seen, tuple(y[i] for i in order), tuple(error[r] for r in sorted(error)))
+        start = {r: y[r] for r in error}
+        found = look(start)
+        total: list = [None] * len(found)
+        for r in error:
+            direction = {i: e if i == r else jnp.zeros_like(e) for i, e in error.items()}
+            for o, moved in enumerate(jax.jvp(look, (start,), (direction,))[1]):
+                if self.uncertain[o]:
+                    total[o] = jnp.abs(moved) if total[o] is None else total[o] + jnp.abs(moved)
+        return found, total
 
 
 def _times(matrix: Mapping[tuple[int, int], Any], y: States, rows: tuple[int, ...], one: int) -> States:
@@ -310,6 +286,12 @@ def _times(matrix: Mapping[tuple[int, int], Any], y: States, rows: tuple[int, ..
             term = value if j == one else value * y[j]
             result[i] = result[i] + term if i in result else term
     return result
+
+
+def _transfer(found: Transfer, eta: Any) -> tuple:
+    inverse = 1.0 / found.denominator
+    starts = [start * inverse for start in found.starts]
+    return starts, [[eta * source * inverse for source in row] for row in found.sources]
 
 
 def _sum(start: Any, weights: Any, values: Any) -> Any:
