@@ -111,7 +111,9 @@ def choose(
     engine = Engine("explicit", tolerance, pair.name, "c" if code.code(twin, pair) else "jax")
     pilots = _truth(twin, policy, plan, seed, patients, values, engine)
     if exactly and (known := _exact(twin, plan, pilots)) and (found := _mesh(plan, known, EXACT_WAYS)):
-        return found._replace(floors=())
+        # Of fewer steps than those of the pilots' own solution.
+        own = exact.rounding(found.norm, plan.tick, found.counts, found.halvings)
+        return found._replace(floors=(), rounding=own)
     if found := _mesh(plan, pilots, WAYS):
         return found
     raise ValueError(
@@ -160,7 +162,7 @@ def _exact(twin: Twin, plan: Plan, pilots: Pilots) -> Pilots | None:
         tier="exact",
         counts=(coarse,) * plan.ticks,
         halvings=(finest,) * plan.ticks,
-        rounding=exact.rounding(norm, plan.tick, plan.ticks),
+        rounding=exact.rounding(norm, plan.tick, (coarse,) * plan.ticks, (finest,) * plan.ticks),
         norm=norm,
     )
     again = replayer(twin, engine, plan.tick)

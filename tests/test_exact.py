@@ -203,7 +203,7 @@ def test_absorption_and_elimination_at_any_rates(ka, k):
     share = np.where(gap * t > 0, -np.expm1(-gap * t) / np.where(gap * t > 0, gap * t, 1.0), 1.0)
     gained = 10.0 * ka * t * np.exp(-min(ka, k) * t) * share
     right = np.stack([10.0 * np.exp(-ka * t), 2.0 * np.exp(-k * t) + gained], axis=1)
-    bound = exact.rounding(4e3, 0.5, 27)
+    bound = exact.rounding(4e3, 0.5, [1] * 27, [0] * 27)
     assert bound < 1e-9 and error[0] == 0.0
     scale = np.abs(right) + 1e-3 * np.abs(right).max(0)
     assert (np.abs(seen[..., 0] - right) <= bound * scale).all()
@@ -216,7 +216,7 @@ def test_rounding_stays_below_its_bound_over_many_ticks():
     ka, k = rates
     right = np.stack([np.exp(-ka * t), ka * np.exp(-k * t) * -np.expm1(-(ka - k) * t) / (ka - k)], axis=1)
     off = np.abs(seen - right) / (np.abs(right) + 1e-3 * np.abs(right).max(0))
-    assert off.max() <= exact.rounding(80.0, 0.01, ticks)
+    assert off.max() <= exact.rounding(80.0, 0.01, [1] * ticks, [0] * ticks)
 
 
 def test_what_is_infused_comes_in_exactly():

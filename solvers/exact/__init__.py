@@ -2,8 +2,8 @@
 
 1. `structure` reads the operations of a right-hand side and parts its states: linear ones (slopes A(p) y + b(p)),
    and driven ones (r' = u - v r, with u and v of time and of states that are solved before). Elsewhere: None.
-2. The linear ones go through a step h by the matrix exp(A h), which is found once a patient: that of the shortest step
-   from a polynomial, those of twice, four times ... its length by squaring.
+2. The linear ones go through a step h by the matrix exp(A h), which is found once a patient for each length of step,
+   the halves, quarters ... of a tick: of short ones from a polynomial, of others by squaring.
 3. The driven ones are collocated on the known linear states at three Gauss nodes of the step (order 6); being linear
    in themselves they need no iteration, only the quotient of two polynomials of h v.
 4. A second rule on other nodes gives every step an error, which goes on through the steps as the states do.

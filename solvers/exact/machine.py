@@ -80,7 +80,7 @@ class Machine:
         places = (ctypes.c_void_p * max(ticks, 1))(*(None if jump is None else jump.ctypes.data for jump in added))
         addresses = [*(each.ctypes.data for each in (*mesh, y, p)), ctypes.addressof(places)]
         addresses += [each.ctypes.data for each in (marks, *result)]
-        times = exponential.squarings(norm, tick * 0.5**deepest)
+        times = exponential.squarings(norm, tick)
         if self._march(n, ticks, deepest, times, float(time), float(tick), float(norm), *addresses):
             raise MemoryError("the tables of a block of lanes have no room")
         return result

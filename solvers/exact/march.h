@@ -31,19 +31,23 @@ static void fence_(void) {
 #endif
 }
 
-/* What is known of steps of tick / 2^k, k up to `deepest`; the shortest exponential is squared `times` times. */
+/* What is known of steps of tick / 2^k, k up to `deepest`: those of short ones from the polynomial, others by squaring
+   what is half as long. times: squarings of the whole tick. */
 static void prepare_(double tick, int64_t deepest, int64_t times, const vd *own, vd *table) {
     vd matrix[(1 + SMALL) * U], half[SOME(SMALL) * U], length[2 * U];
-    spread_(length, ldexp(tick, -(int)deepest)), spread_(length + U, ldexp(1.0, -(int)times));
-    small(0, length, own, own, matrix + U);
-    for (int64_t k = deepest + times; k >= 0; k--) {
-        if (k <= deepest) {
-            spread_(matrix, ldexp(tick, -(int)k));
-            finished(0, matrix, own, own, table + k * KNOWN * U);
+    for (int64_t k = deepest; k >= 0; k--) {
+        int64_t squares = k < times ? 1 : 0;
+        if (k == deepest || k >= times) {
+            squares = k < times ? times - k : 0;
+            spread_(length, ldexp(tick, -(int)k)), spread_(length + U, ldexp(1.0, -(int)squares));
+            small(0, length, own, own, matrix + U);
         }
-        if (!k) break;
-        squared(0, matrix + U, own, own, half);
-        memcpy(matrix + U, half, SMALL * U * sizeof(vd));
+        for (; squares; squares--) {
+            squared(0, matrix + U, own, own, half);
+            memcpy(matrix + U, half, SMALL * U * sizeof(vd));
+        }
+        spread_(matrix, ldexp(tick, -(int)k));
+        finished(0, matrix, own, own, table + k * KNOWN * U);
     }
 }
 /* The forcing of the driven states, found anew. */

@@ -38,22 +38,31 @@ def depth(counts: Sequence[int], halvings: Sequence[int]) -> int:
 def prepare(stepper: Stepper, p: tuple, tick: float, deepest: int, norm: float) -> Table:
     """The table of one patient. p: scalars. norm: the largest of a linear block [per h] that is good to rounding."""
     patient = stepper.patient(tuple(jnp.asarray(each, float) for each in p))
-    times = exponential.squarings(norm, tick * 0.5**deepest)
-    matrices = jax.tree.map(
-        lambda entry: jnp.asarray(entry, float), stepper.small(patient, tick * 0.5**deepest, 0.5**times)
-    )
+    times = exponential.squarings(norm, tick)
+    # Short steps from the polynomial, others by squaring: a square doubles the relative error.
+    last = min(deepest, times)
+
+    def of(length: Any, matrices: list[dict]) -> Known:
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), stepper.finished(patient, length, matrices))
+
+    def small(length: Any, share: float = 1.0) -> list[dict]:
+        return jax.tree.map(lambda entry: jnp.asarray(entry, float), stepper.small(patient, length, share))
+
+    def direct(_: Any, length: Any) -> tuple:
+        return (), of(length, small(length))
+
+    def twice(matrices: list[dict], length: Any) -> tuple:
+        return stepper.squared(matrices), of(length, matrices)
+
     # Loops, though their lengths are known: XLA would write each square out again for every entry of the next.
-    matrices = jax.lax.fori_loop(0, times, lambda _, each: stepper.squared(each), matrices)
-
-    def level(matrices: list[dict], length: Any) -> tuple:
-        # The exponential of a step is the square of that of its half.
-        return stepper.squared(matrices), jax.tree.map(
-            lambda leaf: jnp.asarray(leaf, float), stepper.finished(patient, length, matrices)
-        )
-
     lengths = tick * 0.5 ** jnp.arange(deepest + 1.0)
-    known: Any
-    _, known = jax.lax.scan(level, matrices, lengths, reverse=True)
+    start = small(lengths[last], 0.5 ** (times - last))
+    start = jax.lax.fori_loop(0, times - last, lambda _, each: stepper.squared(each), start)
+    long: Any
+    short: Any
+    _, long = jax.lax.scan(twice, start, lengths[: last + 1], reverse=True)
+    _, short = jax.lax.scan(direct, (), lengths[last + 1 :])
+    known = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), long, short)
     return Table(patient, known)
 
 
@@ -89,9 +98,9 @@ def error(stepper: Stepper, y: tuple, track: Track) -> Any:
     return stepper.error(Carry(dict(enumerate(y)), track.error, {}, track.largest, track.worst))
 
 
-def rounding(norm: float, tick: float, ticks: int) -> float:
-    """A bound, relative, of what rounding does to linear states in so many ticks.
+def rounding(norm: float, tick: float, counts: Sequence[int], halvings: Sequence[int]) -> float:
+    """A bound, relative, of what rounding does to linear states in ticks of so many steps.
 
-    A square doubles the relative error of a matrix: exp(A tick) has about eps (1 + norm tick), and every tick adds it.
+    A square doubles the relative error of a matrix: exp(A tick) has about eps (1 + norm tick). Every step adds its own.
     """
-    return 8.0 * math.ulp(1.0) * ticks * (1.0 + norm * tick)
+    return 8.0 * math.ulp(1.0) * (sum(counts) + sum(halvings) + len(counts) * norm * tick)
