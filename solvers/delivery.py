@@ -4,7 +4,6 @@ A tick is solved in pieces between a patient's own events. Where every action co
 is one piece, and nothing waits.
 """
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from solvers import pending
-from solvers.engine import Engine, mover
+from solvers.engine import Engine
+from solvers.mover import mover
 from solvers.pending import Pending
 from solvers.policy import Infusion, Policy
 from solvers.twin import Action, Parameter, Twin
@@ -24,13 +24,27 @@ SAME = 1e-14  # of the time: events that differ by rounding come at once
 
 
 class Delivered(NamedTuple):
-    """State and what is still on its way at the end of a tick, the error that the tick adds, and of each state the
+    """State at the end of a tick, what is gathered of its error, what is still on its way, and of each state the
     largest that it was at the ends of pieces, or after the action where there is one piece."""
 
     y: Any
+    track: Any
     pending: Any
-    error: Any
     acted: Any
+
+
+class Delivery(NamedTuple):
+    """begin(y, p) -> (known, track, pending): what is found once a life, of its error, and what is on its way then.
+    tick(known, y, track, pending, p, given, late, time, count, halvings) -> Delivered, over the tick from `time` [h].
+    error(y, track) -> the error of a life.
+
+    given: by action, an amount or an Infusion. late [h]: how late it is taken. What is due at the very end of a tick
+    comes with the next.
+    """
+
+    begin: Callable[..., tuple[Any, Any, Any]]
+    tick: Callable[..., Delivered]
+    error: Callable[[Any, Any], Any]
 
 
 def room(twin: Twin, policy: Policy, tick: float, late: float) -> int:
@@ -70,21 +84,17 @@ def _longest_lag(twin: Twin, action: Action) -> float:
     return min(most, parameter.bounds[1])
 
 
-def deliverer(
-    twin: Twin, policy: Policy, tick: float, late: float, engine: Engine
-) -> tuple[Any, Callable[..., Delivered]]:
-    """What is on its way at the start of a life, and
-    deliver(y, pending, p, given, late, time, count, halvings) -> Delivered, over the tick from `time` [h].
-
-    given: by action, an amount or an Infusion. late [h]: how late it is taken. What is due at the very end of a tick
-    comes with the next.
-    """
+def delivery(twin: Twin, policy: Policy, tick: float, late: float, engine: Engine) -> Delivery:
+    """How actions reach a patient under a policy."""
     slots = room(twin, policy, tick, late)
-    move = mover(twin, engine, stretched=slots > 0)
+    by = mover(twin, engine, stretched=slots > 0)
     fields = twin.action()._fields
 
+    def begin(y: Any, p: Any) -> tuple[Any, Any, Any]:
+        return *by.begin(y, p, tick), pending.empty(slots, len(fields)) if slots else ()
+
     def whole(
-        y: Any, waiting: Any, p: Any, given: Mapping[str, Any], late: Any, time: Any, count: Any, halvings: Any
+        known: Any, y: Any, track: Any, waiting: Any, p: Any, given: Mapping[str, Any], late: Any, time: Any, *mesh: Any
     ) -> Delivered:
         for name, amount in given.items():
             if isinstance(amount, Infusion):
@@ -93,8 +103,8 @@ def deliverer(
                 )
         action = twin.action(**given)
         acted = twin.ode.jump(y, action, p) if twin.ode else y
-        y, error = move(y, p, action, time, tick, count, halvings)
-        return Delivered(y, waiting, error, acted)
+        y, track = by.move(known, y, track, p, action, time, tick, *mesh)
+        return Delivered(y, track, waiting, acted)
 
     def ordered(waiting: Pending, p: Any, given: Mapping[str, Any], late: Any, time: Any) -> Pending:
         for each in twin.actions:
@@ -120,28 +130,32 @@ def deliverer(
         return waiting
 
     def pieces(
-        y: Any, waiting: Pending, p: Any, given: Mapping[str, Any], late: Any, time: Any, count: Any, halvings: Any
+        known: Any,
+        y: Any,
+        track: Any,
+        waiting: Pending,
+        p: Any,
+        given: Mapping[str, Any],
+        late: Any,
+        time: Any,
+        *mesh: Any,
     ) -> Delivered:
         end = time + tick
 
         def piece(carry: tuple) -> tuple:
-            y, waiting, now, error, largest = carry
+            y, waiting, now, track, largest = carry
             values, waiting = pending.taken(waiting, now + SAME * (jnp.abs(now) + tick))
             action = twin.action(**dict(zip(fields, values, strict=True)))
             acted = twin.ode.jump(y, action, p) if twin.ode else y
             stop = jnp.minimum(pending.following(waiting), end)
-            y, more = move(y, p, action, now, stop - now, count, halvings)
+            y, track = by.move(known, y, track, p, action, now, stop - now, *mesh)
             largest = jax.tree.map(
                 lambda *each: jnp.maximum(each[0], jnp.maximum(*map(jnp.abs, each[1:]))), largest, acted, y
             )
-            return y, waiting, stop, error + more, largest
+            return y, waiting, stop, track, largest
 
-        begin = (y, ordered(waiting, p, given, late, time), time, jnp.zeros(()), jax.tree.map(jnp.abs, y))
-        y, waiting, _, error, largest = jax.lax.while_loop(lambda carry: carry[2] < end, piece, begin)
-        return Delivered(y, waiting, error, largest)
+        start = (y, ordered(waiting, p, given, late, time), time, track, jax.tree.map(jnp.abs, y))
+        y, waiting, _, track, largest = jax.lax.while_loop(lambda carry: carry[2] < end, piece, start)
+        return Delivered(y, track, waiting, largest)
 
-    return (pending.empty(slots, len(fields)), pieces) if slots else ((), whole)
-
-
-def _largest(before: Any, *now: Any) -> Any:
-    return functools.reduce(jnp.maximum, map(jnp.abs, now), before)
+    return Delivery(begin, pieces if slots else whole, by.error)

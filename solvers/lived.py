@@ -10,6 +10,7 @@ import numpy as np
 
 from solvers.engine import Engine
 from solvers.policy import Policy
+from solvers.replay import Replay
 from solvers.solve import Plan, life
 from solvers.status import Status
 from solvers.twin import Twin
@@ -26,6 +27,17 @@ class Lived(NamedTuple):
     acted: np.ndarray
     ended: np.ndarray
     p: Any
+
+
+class Pilots(NamedTuple):
+    """replay(engine) -> outputs, (tick, output, patient), and gathered errors, (patient,), on the steps of an engine.
+    truth: outputs on far finer steps. engine: with floors, and the steps of the lives."""
+
+    lived: Lived
+    engine: Engine
+    again: Replay
+    replay: Callable[[Engine], tuple[np.ndarray, np.ndarray]]
+    truth: np.ndarray
 
 
 def finely(
@@ -80,12 +92,17 @@ def error(outputs: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.nan_to_num(off, nan=np.inf).max((0, 1))
 
 
-def ratio(outputs: np.ndarray, gathered: np.ndarray, truth: np.ndarray) -> float:
-    """The factor from gathered errors, (patient,), to those of outputs, with room for patients unlike the pilots."""
-    return SAFETY * float(np.max(error(outputs, truth) / np.maximum(gathered, 1e-300)))
+def factor(outputs: np.ndarray, gathered: np.ndarray, truth: np.ndarray, rounding: float = 0.0) -> float:
+    """From gathered errors, (patient,), to those of outputs, with room for patients unlike the pilots.
+
+    rounding: what is told of everyone besides. inf where there is an error and none was gathered.
+    """
+    beyond = np.maximum(error(outputs, truth) - rounding, 0.0)
+    ratio = np.divide(beyond, gathered, out=np.where(beyond > 0, np.inf, 0.0), where=gathered > 0)
+    return SAFETY * float(ratio.max())
 
 
-def kept(outputs: np.ndarray, gathered: np.ndarray, truth: np.ndarray, tolerance: float) -> float | None:
-    """That factor, None where some pilot leaves the tolerance."""
-    factor = ratio(outputs, gathered, truth)
-    return factor if np.max(factor * gathered) <= ROOM * tolerance else None
+def kept(engine: Engine, outputs: np.ndarray, gathered: np.ndarray, truth: np.ndarray) -> Engine | None:
+    """The engine with that factor, None where by it some pilot leaves the tolerance."""
+    told = engine._replace(factor=factor(outputs, gathered, truth, engine.rounding))
+    return told if math.isfinite(told.factor) and np.max(told.told(gathered)) <= ROOM * engine.tolerance else None

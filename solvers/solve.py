@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from solvers.delivery import deliverer
+from solvers.delivery import delivery
 from solvers.engine import Engine
 from solvers.policy import Infusion, Policy, Seen
 from solvers.status import Status
@@ -65,7 +65,8 @@ class Lives(NamedTuple):
 
     recorded: outcome -> (patient, record); an action is the amount given since the record before.
     measured: output -> (patient, visit), with error. folds: name -> (patient,). status: (patient,) of Status.
-    error: (patient,), estimated, of the outputs, relative to |output| + 0.001 max |output|; 0 for a closed form.
+    error: (patient,), estimated, of the outputs, relative to |output| + 0.001 max |output|; 0 for a twin's own
+    closed form.
     """
 
     recorded: dict[str, np.ndarray]
@@ -176,7 +177,7 @@ def life(
     is given, the states after it, as `Delivered` has them, and those at the end of the tick; what it gives is stacked
     over ticks and follows the fields.
     """
-    waiting, deliver = deliverer(twin, policy, plan.tick, plan.late, engine)
+    by = delivery(twin, policy, plan.tick, plan.late, engine)
     counts, halvings = mesh or (np.asarray(engine.counts, int), np.asarray(engine.halvings, int))
     if not len(counts):
         counts = halvings = np.zeros(plan.ticks, int)
@@ -200,7 +201,7 @@ def life(
         return {fold.name: fold.step(totals[fold.name], before, after, time, plan.tick) for fold in plan.folds}
 
     def tick(carry: tuple, now: tuple) -> tuple:
-        y, memory, totals, before, worst, error, waiting = carry
+        y, memory, totals, before, worst, track, waiting = carry
         number, visit, z, takes, count, halved, lateness = now
         time = number * plan.tick
         true, measured, health = look(y, time, visit, z)
@@ -213,19 +214,20 @@ def life(
         kept = takes if policy.by_patient else 1.0
         given = {name: _kept(amount, kept) for name, amount in amounts.items()}
         delay = lateness if policy.by_patient and lateness is not None else 0.0
-        done = deliver(y, waiting, p, given, delay, time, *(alike or (count, halved)))
-        carry = (done.y, memory, totals, true, jnp.maximum(worst, health), error + done.error, done.pending)
+        done = by.tick(once, y, track, waiting, p, given, delay, time, *(alike or (count, halved)))
+        carry = (done.y, memory, totals, true, jnp.maximum(worst, health), done.track, done.pending)
         return carry, (true, measured, _amounts(twin, given), keep(given, done.acted, done.y))
 
     y = twin.initial(p)
     memory = policy.begin(twin.namespace(typical | known), settings)
     totals = {fold.name: jnp.asarray(fold.initial, float) for fold in plan.folds}
     start, _, worst = look(y, 0.0, False, noise[0])
+    once, track, waiting = by.begin(y, p)
     numbers = jnp.arange(plan.ticks, dtype=float)
     steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken, jnp.asarray(counts), jnp.asarray(halvings), late)
     seen_by_tick: Any
-    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst, jnp.zeros(()), waiting), steps)
-    y, _, totals, before, worst, error, waiting = carry
+    carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst, track, waiting), steps)
+    y, _, totals, before, worst, track, waiting = carry
     true, measured, given, kept = seen_by_tick
     end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), noise[-1])
     totals = gather(totals, before, end, (plan.ticks - 1) * plan.tick)
@@ -242,7 +244,7 @@ def life(
     worst = jnp.maximum(jnp.maximum(worst, health), _within_bounds(twin, values))
     if waiting:
         worst = jnp.where(waiting.lost & (worst == Status.OK), int(Status.OVERFLOW), worst)
-    return recorded, seen, totals, worst.astype(jnp.int8), error, *kept
+    return recorded, seen, totals, worst.astype(jnp.int8), by.error(y, track), *kept
 
 
 def _kept(amount: Any, kept: Any) -> Any:

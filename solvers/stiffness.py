@@ -9,7 +9,7 @@ import numpy as np
 
 from solvers import stiff
 from solvers.engine import Engine
-from solvers.lived import finely, kept, ratio
+from solvers.lived import factor, finely, kept
 from solvers.policy import Policy
 from solvers.solve import Plan
 from solvers.twin import Twin
@@ -61,10 +61,10 @@ def choose(
 
         truth, _ = replay(TIGHT * tolerance)
         for share in TRIED:
-            factor = kept(*replay(share * tolerance), truth, tolerance)
-            if factor is not None:
-                engine = engine._replace(rtol=share * tolerance, factor=factor)
-                return engine._replace(finer_factor=max(factor, ratio(*replay(engine.finer().rtol), truth)))
+            told = kept(engine._replace(rtol=share * tolerance), *replay(share * tolerance), truth)
+            if told is not None:
+                finer = factor(*replay(told.finer().rtol), truth)
+                return told._replace(finer_factor=max(told.factor, finer))
     raise ValueError(
         f"the {len(patients)} pilot patients of twin '{twin.name}' cannot be solved to a tolerance of {tolerance:g} by "
         f"an explicit or an implicit method; look at its parameters, ask for less, or take shorter ticks"

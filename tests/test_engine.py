@@ -108,7 +108,7 @@ def test_what_no_steps_can_solve_is_a_status(engine):
 
 def test_the_choice_does_not_change(engine):
     again = choose(INR, DAILY, PLAN, 1, np.arange(PILOTS), varied(PILOTS))
-    assert again == engine
+    assert again == engine and engine.tier == "exact"
     assert engines.read(engine.written()) == engine
     with pytest.raises(ValueError, match="describes no engine; run the study again"):
         engines.read("{}")
@@ -184,7 +184,30 @@ def test_exponential_decay_is_exact_to_the_tolerance():
     exact = 100.0 * np.exp(-values["k"][:, None] * np.arange(13))
     exact[:, 0] = 0.0  # seen before the dose of its tick
     scale = np.abs(exact) + 1e-3 * 100.0
-    assert (np.abs(lives.recorded["x"] - exact) / scale).max() <= engine.tolerance
+    off = (np.abs(lives.recorded["x"] - exact) / scale).max(1)
+    # Nothing is left to integrate: what is told is rounding.
+    assert engine.tier == "exact" and (off <= lives.error).all() and lives.error.max() < 1e-11
+
+
+def test_what_neither_is_linear_nor_driven_is_solved_explicitly():
+    plan = Plan(1.0, 4, tuple(range(5)), (0, 4), ("x",))
+    values = {"k": np.linspace(0.1, 2.0, 8)}
+    found = choose(decay(lambda t, y, p: {"x": -p.k * y.x / (1.0 + y.x)}), DAILY, plan, 1, np.arange(8), values)
+    assert found.tier == "explicit"
+    assert choose(decay(), DAILY, plan, 1, np.arange(8), values, exactly=False).tier == "explicit"
+
+
+def test_without_a_compiler_the_same_tier_is_taken(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    plan = Plan(1.0, 4, tuple(range(5)), (0, 4), ("x",))
+    driven = decay(lambda t, y, p: {"x": jnp.sin(t) - p.k * y.x}, name="driven")
+    values = {"k": np.linspace(0.1, 2.0, 8)}
+    engine = choose(driven, DAILY, plan, 1, np.arange(8), values)
+    assert (engine.tier, engine.code) == ("exact", "jax")
+    lives = solver(driven, DAILY, plan, 1, engine, 8)(np.arange(8), values)
+    truth = solver(driven, DAILY, plan, 1, Engine("own", 1e-9), 8)(np.arange(8), values)
+    assert (off(lives, truth) <= lives.error).all() and lives.error.max() <= engine.tolerance
 
 
 @pytest.mark.parametrize(("count", "halvings"), [(1, 0), (3, 0), (1, 4), (5, 7)])

@@ -17,7 +17,7 @@ ELEMENTARY = {"exp", "exp2", "expm1", "log", "log1p", "tanh", "logistic", "sin",
 
 
 @functools.cache
-def _text(name: str) -> str:
+def text(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
@@ -26,18 +26,18 @@ def source(program: Program, pair: Pair) -> str:
     waits = program.waits()
     early = _early(program, waits)
     vectors, call = _shape(program, waits)
-    writer = _Writer(program, waits, {node: slot for slot, node in enumerate(early)}, vectors)
+    writer = Writer(program, waits, {node: slot for slot, node in enumerate(early)}, vectors)
     autonomous = TIME not in [waits[i] for i in _reached(program.nodes, program.slopes)]
     return "\n".join(
         [
-            _text("elementary.h"),
+            text("elementary.h"),
             f"enum {{ S = {len(program.states)}, P = {len(program.parameters)}, Q = {len(early)}, "
             f"O = {len(program.outputs)}, T = {len(program.tables)}, U = {vectors}, AUTONOMOUS = {int(autonomous)} }};",
             "#define SOME(n) ((n) ? (n) : 1) /* C has no empty arrays */",
             f"static const int64_t lengths_of[SOME(T)] = {{{', '.join(str(n) for _, n in program.tables) or 0}}};",
             "/* an argument that is left out where there are no tables */",
             f"#define TABLED(...) {'__VA_ARGS__' if program.tables else ''}",
-            _text("tables.h"),
+            text("tables.h"),
             "static __attribute__((noinline)) void prepare(const vd *restrict p, vd *restrict q) {",
             *writer.early(early),
             "}",
@@ -52,7 +52,7 @@ def source(program: Program, pair: Pair) -> str:
             *writer.late(program.outputs, "o"),
             "}",
             *_step(len(program.states), vectors, pair),
-            _text("march.h"),
+            text("march.h"),
         ]
     )
 
@@ -81,7 +81,7 @@ def _early(program: Program, waits: list[int]) -> list[int]:
     return sorted({i for i in needed if waits[i] == PARAMETER and program.nodes[i].op != "constant"})
 
 
-class _Writer:
+class Writer:
     def __init__(self, program: Program, waits: list[int], slots: dict[int, int], vectors: int) -> None:
         self.nodes, self.waits, self.slots, self.vectors = program.nodes, waits, slots, vectors
 
