@@ -36,12 +36,14 @@ def choose(
     patients: np.ndarray,
     values: Mapping[str, np.ndarray],
     tolerance: float = TOLERANCE,
-    exactly: bool = True,
+    exactly: bool | None = None,
 ) -> Engine:
     """The engine of one arm, from its pilots: patients and values as a solver takes them, (n,).
 
     The exact tier where the equations have the structure for it, nothing happens within ticks and the pilots keep the
-    tolerance by it; elsewhere, and without `exactly`, the explicit one; the implicit one for a twin that is too stiff.
+    tolerance by it; elsewhere the explicit one; the implicit one for a twin that is too stiff. exactly: whether the
+    exact tier may be taken; None: where all is linear. Tick by tick, with something driven, it was slower than machine
+    code on explicit steps, and took seven times as long to compile; in whole courses it is several times as fast.
     Raises ValueError for a tolerance out of reach, and where no pilot can be solved to it by any.
     """
     check_tolerance(tolerance)
@@ -58,7 +60,8 @@ def choose(
             )
         return common
     if pilots := _truth(twin, policy, plan, seed, patients, values, engine):
-        if exactly and (known := _exact(twin, plan, pilots)) and (found := _meshed(plan, known, EXACT_WAYS)):
+        known = _exact(twin, plan, pilots, exactly) if exactly is not False else None
+        if known and (found := _meshed(plan, known, EXACT_WAYS)):
             # Of fewer steps than those of the pilots' own solution.
             own = exact.rounding(found.norm, plan.tick, found.counts, found.halvings)
             return found._replace(floors=(), rounding=own)
@@ -84,10 +87,13 @@ def _meshed(plan: Plan, pilots: Pilots, ways: Sequence[tuple[int, int]]) -> Engi
     return None
 
 
-def _exact(twin: Twin, plan: Plan, pilots: Pilots) -> Pilots | None:
-    """The pilots as the exact tier replays them; None for other equations, and where it does not agree."""
+def _exact(twin: Twin, plan: Plan, pilots: Pilots, driven: bool | None) -> Pilots | None:
+    """The pilots as the exact tier replays them; None for other equations, and where it does not agree.
+
+    driven: whether states may be that are driven by the linear ones.
+    """
     found = code.exactly(twin)
-    if found is None:
+    if found is None or (found.stepper.structure.driven and not driven):
         return None
     p = tuple(np.asarray(each) for each in found.equations.parameters(pilots.lived.p))
     norm = ABOVE * float(
