@@ -66,12 +66,6 @@ def gauss(count: int) -> tuple[float, ...]:
     return tuple(float(x) for x in (np.polynomial.legendre.leggauss(count)[0] + 1.0) / 2.0)
 
 
-@functools.cache
-def inner(count: int) -> tuple[int | None, ...]:
-    """The nodes of the second rule: None for both ends, and the numbers of Gauss nodes that it shares."""
-    return (None, *range(1, count - 1), None)
-
-
 class Transfer(NamedTuple):
     """r_i = (start_i r_0 + h sum_j source_ij u_j) / denominator."""
 
