@@ -27,6 +27,7 @@ def reference(
         y0=jax.tree.map(lambda leaf: jnp.where(alive, leaf, 0.0), y),
         args=p,
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol / 1000),
+        adjoint=diffrax.ForwardMode(),
         max_steps=10_000,
         throw=False,
     )
