@@ -28,8 +28,8 @@ def code(twin: Twin, pair: Pair, stretched: bool = False) -> Code | None:
 
     stretched: of `stretch`ed equations without outputs, with two more parameters: the begin and the length of the time.
     """
-    if twin.ode is None:
-        return None
+    if twin.ode is None or twin.ode.triggers:
+        return None  # steps that stop within are JAX's
     names = tuple(variable.name for variable in twin.variables)
     shapes = jax.eval_shape(twin.namespace, dict.fromkeys(names, 0.0))
     if any(leaf.shape for leaf in jax.tree.leaves(shapes)):

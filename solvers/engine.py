@@ -22,7 +22,7 @@ class Engine(NamedTuple):
 
     tolerance: of the outputs, relative to |output| + 0.001 max |output| over the life. counts, halvings: of the steps
     of each tick, as `explicit.steps` has them. code: "c" for machine code over lanes, "jax" where there was no
-    compiler. floors: one a state [its unit], added to it
+    compiler, or the twin has triggers. floors: one a state [its unit], added to it
     where an error is told relative to it. factor: from the sum of
     the steps' errors to the error of the outputs, learnt from pilot patients.
     """
@@ -107,7 +107,7 @@ def stepper(twin: Twin, engine: Engine, stretched: bool = False) -> Callable[...
             )
         field = fast(ode.field)
         return lambda y, p, time, length, count, halvings: march(
-            pair, field, y, p, time, length, count, halvings, engine.floors
+            pair, field, y, p, time, length, count, halvings, engine.floors, ode.triggers
         )
     library, given = machine
     field = stretch(ode.field) if stretched else ode.field

@@ -104,7 +104,7 @@ def choose(
         return Engine("own", tolerance)
     pair = TSITOURAS
     engine = Engine("explicit", tolerance, pair.name, "c" if code(twin, pair) else "jax")
-    if plan.before or room(twin, policy, plan.tick, plan.late):
+    if plan.before or twin.ode.triggers or room(twin, policy, plan.tick, plan.late):
         return _common(twin, policy, plan, seed, patients, values, engine)
     lived, engine, again, replay, truth = _truth(twin, policy, plan, seed, patients, values, engine)
     candidates, table = _local(plan, engine, lived, again, truth)

@@ -2,15 +2,17 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from solvers import pending
+from solvers.code import code
 from solvers.delivery import SAME, deliverer
 from solvers.engine import TOLERANCE, Engine
+from solvers.pairs import TSITOURAS
 from solvers.policy import Infusion, Policy
 from solvers.twin import Twin
 
@@ -19,7 +21,8 @@ STEPS = 30  # of it at most
 NEARER = 0.5  # what a step of it leaves of the distance, at most
 SETTLED = 1e-7  # of a state's largest: its last step; what that leaves is of the order of its square
 PERIODIC = 1e-6  # of a state's largest: what one more period may change
-ALONE = 1e-9  # a state at the period's end is itself at its begin, and nothing else depends on it
+MOVED = 1e-5  # of a state's largest: for the slopes, which by differences are not compiled once more
+ALONE = 1e-6  # a state at the period's end is itself at its begin, and nothing else depends on it
 TYPICAL = 64, 10  # steps and halvings of a tick on which the typical patient is looked at
 
 
@@ -45,7 +48,7 @@ class Steady(NamedTuple):
 def steady(twin: Twin, regimen: Regimen, tick: float, engine: Engine) -> Callable[[Any, Any, Any], Steady]:
     """find(p, count, halvings) -> Steady, for one patient, on those steps in every tick [h].
 
-    Newton's method on the map of one period, exact in one step where the twin is linear; where a step of it does not
+    Newton's method on the map of one period, exact where the twin is linear; where a step of it does not
     come nearer, or turns a sign, one more period is lived instead. Not settled is who still waits for a dose when the
     next is due, and a twin whose own time does not come round with the interval.
     Raises ValueError where the interval is no whole number of ticks.
@@ -89,17 +92,20 @@ def steady(twin: Twin, regimen: Regimen, tick: float, engine: Engine) -> Callabl
             y, largest, error, came = period(restored([*x, *leaves[free:]]), p, count, halvings, begin)
             return jnp.stack(jax.tree.leaves(y)), jnp.stack(jax.tree.leaves(largest)), error, came
 
-        def after(x: Any) -> tuple[Any, tuple[Any, Any]]:
+        def after(x: Any) -> tuple[Any, Any]:
             end, largest, _, _ = lived(x)
-            return end[:free], (end[:free], jnp.maximum(largest[:free], 1e-300))
+            return end[:free], jnp.maximum(largest[:free], 1e-300)
 
         def improved(carry: tuple) -> tuple:
-            x, _, alone, number = carry
-            slopes, (end, scale) = jax.jacfwd(after, has_aux=True)(x)
+            x, _, alone, scale, number = carry
+            # All states in units of their largest, and each moved a little beside the patient as he is.
+            moves = jnp.concatenate([jnp.zeros((1, free)), MOVED * jnp.diag(scale)])
+            ends, largest = jax.vmap(lambda move: after(x + move))(moves)
+            end, slopes = ends[0], ((ends[1:] - ends[0]) / (MOVED * scale)).T
             itself = jnp.all(jnp.abs(slopes - jnp.eye(free)) <= ALONE, axis=0)
             alone = jnp.where(number < FIRST, itself, alone)  # later, a level far off may look as if nothing held it
             matrix = jnp.eye(free) - jnp.where(alone[:, None] | alone[None, :], 0.0, slopes)
-            moved = x + jnp.linalg.solve(matrix, jnp.where(alone, 0.0, end - x))
+            moved = x + scale * jnp.linalg.solve(matrix, jnp.where(alone, 0.0, (end - x) / scale))
 
             def far(a: Any, b: Any) -> Any:
                 return jnp.max(jnp.where(alone, 0.0, jnp.abs(a - b) / scale))
@@ -108,14 +114,14 @@ def steady(twin: Twin, regimen: Regimen, tick: float, engine: Engine) -> Callabl
             turned = jnp.any((moved * end < 0.0) & (jnp.abs(moved) > PERIODIC * scale))
             better = (far(moved, after(moved)[0]) < NEARER * far(x, end)) & (number >= FIRST) & ~turned
             step = jnp.where(number >= FIRST, far(x, moved), jnp.inf)
-            return jnp.where(better, moved, jnp.where(alone, x, end)), step, alone, number + 1
+            return jnp.where(better, moved, jnp.where(alone, x, end)), step, alone, largest[0], number + 1
 
         start = jnp.stack(leaves[:free])
         # A step that is no number ends it too.
-        x, step, alone, _ = jax.lax.while_loop(
-            lambda carry: (carry[1] > SETTLED) & (carry[3] < STEPS),
+        x, step, alone, _, _ = jax.lax.while_loop(
+            lambda carry: (carry[1] > SETTLED) & (carry[4] < STEPS),
             improved,
-            (start, jnp.asarray(jnp.inf), jnp.zeros(free, bool), 0),
+            (start, jnp.asarray(jnp.inf), jnp.zeros(free, bool), jnp.ones(free), 0),
         )
         end, largest, error, came = lived(x, 0.0)
         whole = jnp.concatenate([x, jnp.stack(leaves[free:])]) if leaves[free:] else x
@@ -131,7 +137,8 @@ def unsettled(twin: Twin, regimen: Regimen, tick: float) -> str:
     """Why the typical patient never is in a steady state, in a sentence; '' where he comes to one."""
     engine = Engine("own", TOLERANCE)
     if twin.ode:
-        engine = Engine("explicit", TOLERANCE, floors=(np.inf,) * len(twin.ode.states))
+        by: Literal["c", "jax"] = "c" if code(twin, TSITOURAS) else "jax"
+        engine = Engine("explicit", TOLERANCE, code=by, floors=(np.inf,) * len(twin.ode.states))
     find = jax.jit(steady(twin, regimen, tick, engine))
     found = find(twin.namespace(twin.typical()), *map(jnp.asarray, TYPICAL))
     if bool(found.settled):
