@@ -7,6 +7,7 @@ import pandas as pd
 
 from dashboards.results import POOL, Results, named, question
 from dashboards.written import number
+from solvers.steady import Regimen
 from trials import policies
 from trials.study import Arm, Study
 
@@ -97,6 +98,7 @@ def settings(study: Study) -> pd.DataFrame:
         ["Tick", f"{plan.tick:g} h", "how often a policy may act"],
         ["Recorded", ", ".join(plan.outcomes), f"{len(plan.records)} times to day {end(study):g}"],
         ["Visits", f"{len(plan.visits)}", "days " + ", ".join(f"{day:g}" for day in study.visit_days)],
+        *([["Before", _regimen(plan.before), "for so long that it changes nothing any more"]] if plan.before else []),
         ["Adherence", f"{100 * plan.taken:g} %", f"of actions taken by the patient himself{late}"],
         ["Trials", f"{trial.replicates:,}", f"of {trial.subjects:,} subjects each"],
         ["Allocation", ":".join(map(str, trial.allocation)), f"permuted blocks of {trial.block}"],
@@ -106,3 +108,8 @@ def settings(study: Study) -> pd.DataFrame:
         ["Subgroups", ", ".join(name for name, _ in study.subgroups) or "none", ""],
     ]
     return pd.DataFrame(rows, columns=["setting", "value", "more"])
+
+
+def _regimen(given: Regimen) -> str:
+    over = f" over {given.over:g} h" if given.over else ""
+    return f"{given.action} {given.amount:g} every {given.every:g} h{over}"

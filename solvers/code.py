@@ -59,8 +59,8 @@ def equations(twin: Twin, stretched: bool = False) -> Equations | None:
 
     stretched: without outputs.
     """
-    if twin.ode is None:
-        return None
+    if twin.ode is None or twin.ode.triggers:
+        return None  # steps that stop within are JAX's
     names = tuple(variable.name for variable in twin.variables)
     given, tree = jax.tree.flatten(jax.eval_shape(twin.namespace, dict.fromkeys(names, 0.0)))
     shapes = tuple(leaf.shape for leaf in given)

@@ -18,10 +18,10 @@ class Engine(NamedTuple):
 
     tolerance: of the outputs, relative to |output| + 0.001 max |output| over the life. counts, halvings: of the steps
     of each tick, as `explicit.steps` has them. code: "c" for machine code over lanes, "jax" where there was no
-    compiler. floors: one a state [its unit], added to it where an error is told relative to it. factor: from the error
-    that is gathered to the error of the outputs, learnt from pilot patients; finer_factor: the same on finer steps.
-    rounding: what it cannot be below. norm: of a linear block, up to which rounding stays below that [1/h]. rtol: of
-    the implicit method.
+    compiler, or the twin has triggers. floors: one a state [its unit], added to it where an error is told relative to
+    it. factor: from the error that is gathered to the error of the outputs, learnt from pilot patients; finer_factor:
+    the same on finer steps. rounding: what it cannot be below. norm: of a linear block, up to which rounding stays
+    below that [1/h]. rtol: of the implicit method.
     """
 
     tier: Literal["own", "exact", "explicit", "stiff"]

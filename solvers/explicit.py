@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from solvers.pairs import Pair
+from solvers.triggers import Jump, through
 
 Field = Callable[[Any, Any, Any], Any]
 
@@ -40,17 +41,17 @@ def march(
     count: Any,
     halvings: Any,
     floors: Any,
+    triggers: tuple[Jump, ...] = (),
 ) -> tuple[Any, Any]:
     """State after an interval, and the sum over its steps of the largest error of a step, relative to its state.
 
     field(t, y, p) -> d/dt of y; y: a tuple of scalars. count, halvings: whole numbers, see `steps`. floors: one a
     state. The error of a step is h |sum e_i k_i|: that of the lower order, which the step itself does not have.
+    triggers: what the state itself sets off.
     Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 2nd ed., section II.4.
     """
 
-    def step(i: Any, carry: tuple) -> tuple:
-        t, y, first, error = carry
-        h = steps(length, count, halvings, i)
+    def part(t: Any, y: Any, first: Any, h: Any, p: Any) -> tuple:
         stages = [first]
         for row, node in zip(pair.a, pair.c[1:], strict=True):
             stages.append(field(t + node * h, _moved(y, stages, row, h), p))
@@ -59,7 +60,13 @@ def march(
         worst = jnp.max(
             jnp.stack([jnp.abs(e) / (jnp.abs(a) + least) for e, a, least in zip(gone, y, floors, strict=True)])
         )
-        return t + h, y, stages[-1] if pair.fsal else field(t + h, y, p), error + worst
+        return y, stages[-1] if pair.fsal else field(t + h, y, p), worst
+
+    def step(i: Any, carry: tuple) -> tuple:
+        t, y, first, error = carry
+        h = steps(length, count, halvings, i)
+        y, last, worst = through(triggers, part, field, t, y, first, h, p) if triggers else part(t, y, first, h, p)
+        return t + h, y, last, error + worst
 
     begin = jnp.asarray(time, float)
     carry = (begin, y, field(begin, y, p), jnp.zeros(()))

@@ -101,7 +101,7 @@ def stepper(twin: Twin, engine: Engine, stretched: bool = False) -> Callable[...
             )
         field = fast(ode.field)
         return lambda y, p, time, length, count, halvings: march(
-            pair, field, y, p, time, length, count, halvings, engine.floors
+            pair, field, y, p, time, length, count, halvings, engine.floors, ode.triggers
         )
     field = stretch(ode.field) if stretched else ode.field
 

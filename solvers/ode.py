@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from solvers.reference import reference
-from solvers.twin import Action, Covariate, Ode, Output, Parameter, Twin, named, nothing
+from solvers.triggers import Jump, at_once
+from solvers.twin import Action, Covariate, Ode, Output, Parameter, Trigger, Twin, named, nothing
 
 
 def ode_twin(
@@ -27,12 +28,14 @@ def ode_twin(
     derive: Callable[[Any], Mapping[str, Any]] = nothing,
     starts: Mapping[str, Callable[[Any, float, float], Any]] | None = None,
     changes: tuple[str, ...] = (),
+    triggers: tuple[Trigger, ...] = (),
 ) -> Twin:
     """A twin whose states follow a right-hand side. How it is solved, and with what steps, is the engine's business.
 
     rhs(t, y, p) -> d/dt of every state by name [per h]; y has named states. initial(p) -> states by name.
     act(y, action, p) -> the states that an action changes, as a jump; of an infusion, as the limit of many small ones.
-    changes: parameters that `act` may change too: all functions are given p as it is now, derived anew.
+    changes: parameters that actions and triggers may change too: all functions are given p as it is now, derived anew.
+    triggers: what the state itself sets off, within a tick or as an action jumps there; by JAX, without machine code.
     Raises ValueError where rhs or initial leave a state out, name one that there is not, or give one no scalar, and
     where `changes` or an action names no parameter.
     """
@@ -81,10 +84,19 @@ def ode_twin(
         }
         changed = {key: jnp.asarray(value, float) for key, value in act(own(y), amounts(**given), now).items()}
         rates = {each.rate: getattr(y, each.rate) + getattr(action, each.rate) for each in infused}
-        return y._replace(**changed, **rates)
+        return at_once(jumps, y, y._replace(**changed, **rates), p)
+
+    def triggered(trigger: Trigger) -> Jump:
+        def act(y: Any, p: Any) -> Any:
+            changed = trigger.act(own(y), current(y, p))
+            return y._replace(**{key: jnp.asarray(value, float) for key, value in changed.items()})
+
+        return Jump(lambda y, p: trigger.when(own(y), current(y, p)), act)
 
     def advance(y: Any, p: Any, action: Any, time: Any, tick: Any) -> Any:
-        return reference(field, jump(y, action, p), p, time, tick)
+        return reference(field, jump(y, action, p), p, time, tick, triggers=jumps)
+
+    jumps = tuple(map(triggered, triggers))
 
     def begin(p: Any) -> Any:
         y = complete(initial(p), "initial")
@@ -104,7 +116,7 @@ def ode_twin(
         observe=(lambda y, p, time: observe(own(y), current(y, p), time)) if held else observe,
         method="an embedded Runge-Kutta pair, steps chosen from pilot patients, an error estimate for everyone",
         starts=starts or {},
-        ode=Ode((*states, *held), field, jump, held),
+        ode=Ode((*states, *held), field, jump, held, jumps),
     )
     return twin
 

@@ -51,7 +51,7 @@ def choose(
         return Engine("own", tolerance)
     pair = TSITOURAS
     engine = Engine("explicit", tolerance, pair.name, "c" if code.code(twin, pair) else "jax")
-    if room(twin, policy, plan.tick, plan.late):
+    if plan.before or twin.ode.triggers or room(twin, policy, plan.tick, plan.late):
         common = _common(twin, policy, plan, seed, patients, values, engine)
         if common is None:
             raise ValueError(

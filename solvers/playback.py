@@ -1,4 +1,4 @@
-"""Steps for twins whose events fall within ticks: one way through every piece, chosen from pilots' whole lives.
+"""Pilots' whole lives on the same steps in every tick: for events within ticks, and for what came before the study.
 
 The pilots live once with the policy, finely, and then again on other steps, given what they were given.
 """

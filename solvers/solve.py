@@ -17,6 +17,7 @@ from solvers.delivery import delivery
 from solvers.engine import Engine
 from solvers.policy import Infusion, Policy, Seen
 from solvers.status import Status
+from solvers.steady import Regimen, steady
 from solvers.twin import Twin
 
 WIDTH = 256  # lanes in a block; tests/benchmarks/width.py measures others
@@ -47,7 +48,8 @@ class Plan(NamedTuple):
     """When things happen. tick [h]; ticks: how many; records, visits: tick numbers, increasing, from 0 to `ticks`.
 
     outcomes: names of outputs and actions to record. taken: probability that a self-administered action is taken.
-    late [h]: how late, the standard deviation of the normal of which lateness is the absolute value.
+    late [h]: how late, the standard deviation of the normal of which lateness is the absolute value. before: what
+    patients have long been on when they enter; None where they enter untreated.
     """
 
     tick: float
@@ -58,6 +60,7 @@ class Plan(NamedTuple):
     folds: tuple[Fold, ...] = ()
     taken: float = 1.0
     late: float = 0.0
+    before: Regimen | None = None
 
 
 class Lives(NamedTuple):
@@ -218,7 +221,10 @@ def life(
         carry = (done.y, memory, totals, true, jnp.maximum(worst, health), done.track, done.pending)
         return carry, (true, measured, _amounts(twin, given), keep(given, done.acted, done.y))
 
-    y = twin.initial(p)
+    y, error, settled = twin.initial(p), jnp.zeros(()), jnp.ones((), bool)
+    if plan.before:
+        entered = steady(twin, plan.before, plan.tick, engine)(p, jnp.max(counts), jnp.max(halvings))
+        y, error, settled = entered.y, entered.error, entered.settled
     memory = policy.begin(twin.namespace(typical | known), settings)
     totals = {fold.name: jnp.asarray(fold.initial, float) for fold in plan.folds}
     start, _, worst = look(y, 0.0, False, noise[0])
@@ -244,7 +250,9 @@ def life(
     worst = jnp.maximum(jnp.maximum(worst, health), _within_bounds(twin, values))
     if waiting:
         worst = jnp.where(waiting.lost & (worst == Status.OK), int(Status.OVERFLOW), worst)
-    return recorded, seen, totals, worst.astype(jnp.int8), by.error(y, track), *kept
+    if plan.before:
+        worst = jnp.where(settled | (worst == Status.BAD_PARAMETER), worst, int(Status.UNSETTLED))
+    return recorded, seen, totals, worst.astype(jnp.int8), error + by.error(y, track), *kept
 
 
 def _kept(amount: Any, kept: Any) -> Any:

@@ -14,6 +14,7 @@ class Status(enum.IntEnum):
     BAD_PARAMETER = 5  # a parameter or covariate lies outside its declared bounds
     INACCURATE = 6  # the estimated error of its solution stays beyond the tolerance
     OVERFLOW = 7  # more doses and ends of infusions were on their way than there is room for
+    UNSETTLED = 8  # the therapy before the study leads to no steady state
 
 
 REASONS: dict[Status, str] = {
@@ -25,6 +26,7 @@ REASONS: dict[Status, str] = {
     Status.BAD_PARAMETER: "a parameter or covariate lies outside its bounds",
     Status.INACCURATE: "its solution is less accurate than asked",
     Status.OVERFLOW: "more doses were on their way than there is room for",
+    Status.UNSETTLED: "no steady state was found under the therapy before the study",
 }
 
-FAILED = (Status.NOT_FINITE, Status.OUT_OF_BOUNDS, Status.BAD_PARAMETER, Status.INACCURATE, Status.OVERFLOW)
+FAILED = tuple(status for status in Status if status > Status.NOT_ELIGIBLE)

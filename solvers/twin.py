@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from solvers import quantity
+from solvers.triggers import Jump
 
 Evidence = Literal["fitted", "published", "assumed"]
 
@@ -133,6 +134,19 @@ class Action:
 
 
 @dataclasses.dataclass(frozen=True)
+class Trigger:
+    """Something that a patient's own state sets off, e.g. a pump that is filled as it runs low.
+
+    when(y, p) -> a number; as it comes from below 0 to 0 or above, act(y, p) gives the states, and the parameters that
+    may change, that jump.
+    """
+
+    name: str
+    when: Callable[[Any, Any], Any]
+    act: Callable[[Any, Any], Mapping[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Output:
     """Something of the patient that can be seen.
 
@@ -171,13 +185,14 @@ class Ode(NamedTuple):
     """The differential equations of a twin. field(t [h], y, p) -> d/dt of y; y: a tuple of scalars with names.
 
     jump(y, action, p) -> the state after an action. states: the author's, then `held`: those that only actions change,
-    which are parameters as they are now and rates of infusion.
+    which are parameters as they are now and rates of infusion. triggers: what the state itself sets off.
     """
 
     states: tuple[str, ...]
     field: Callable[[Any, Any, Any], Any]
     jump: Callable[[Any, Any, Any], Any]
     held: tuple[str, ...] = ()
+    triggers: tuple[Jump, ...] = ()
 
     @property
     def state(self) -> Any:

@@ -165,7 +165,7 @@ def test_a_setting_out_of_bounds_is_refused(standard):
 
 def test_an_infusion_is_refused_where_it_cannot_be():
     options = {**policies.load("fixed-infusion").defaults, "policy": "fixed-infusion", **WRITTEN["fixed-infusion"]}
-    with pytest.raises(ValueError, match="'warfarin-inr' has no action that can be infused; write fixed-oral"):
+    with pytest.raises(ValueError, match="'warfarin-inr' has no action that can be infused; give doses by mouth"):
         policies.read(options, ORAL.twin, ORAL.plan.tick)
     for over, sentence in (("0 h", "is no length of time"), ("5 mg", "does not measure"), ("1", "has no unit")):
         with pytest.raises(ValueError, match=sentence):

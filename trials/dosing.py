@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from solvers.policy import Policy, Seen, Setting
 from solvers.quantity import quantity
-from solvers.twin import Action
+from solvers.steady import Regimen, unsettled
+from solvers.twin import Action, Twin
 
 REGIMEN = {
     "dose": "amount of each dose, such as 5 mg",
@@ -113,3 +114,24 @@ def regimen(name: str, options: Mapping[str, Any], action: Action, tick: float) 
         return {action.name: jnp.where(due(time, s["from"], s["every"]) & (time < last), s["dose"], 0.0)}, memory
 
     return Policy(name, lambda p, s: (), decide, settings=settings)
+
+
+def before(dose: str, every: str, over: str | None, twin: Twin, tick: float) -> Regimen:
+    """The regimen of patients who enter already treated. Raises OptionError, and for a twin without a steady state."""
+    action = twin.actions[0] if over is None else infusible(twin)
+    time = 0.0 if over is None else duration("over", over)
+    interval = moment("every", every, tick, least=tick)
+    if time > interval:
+        raise OptionError("over", f"over '{over}' is longer than the interval; write at most {interval:g} h")
+    regimen = Regimen(action.name, amount("dose", dose, action), interval, time)
+    if why := unsettled(twin, regimen, tick):
+        raise OptionError("", f"{why}; leave 'before' out")
+    return regimen
+
+
+def infusible(twin: Twin) -> Action:
+    """The first action that can be infused. Raises OptionError, key '', where there is none."""
+    for action in twin.actions:
+        if action.infused:
+            return action
+    raise OptionError("", f"twin '{twin.name}' has no action that can be infused; give doses by mouth")

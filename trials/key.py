@@ -53,7 +53,7 @@ def arm_key(study: Study, arm: Arm, made_by: Mapping[str, Any], group: str, poin
     depends = _patients(study, made_by, group, points) | {
         "arm": dict(arm.options),
         "policy": _source(policies.load.__module__, arm.options["policy"]),
-        "plan": [plan.tick, plan.ticks, plan.records, plan.visits, plan.outcomes, plan.taken, plan.late],
+        "plan": [plan.tick, plan.ticks, plan.records, plan.visits, plan.outcomes, plan.taken, plan.late, plan.before],
         "folds": [fold.name for fold in plan.folds],
         "method": study.twin.method,
         "solved by": engine,

@@ -13,10 +13,11 @@ from solvers import twins
 from solvers.policy import Policy
 from solvers.quantity import quantity
 from solvers.solve import Plan
+from solvers.steady import Regimen
 from solvers.twin import Twin
 from trials import document, policies, studyfile
 from trials.document import Document, Place, Tree
-from trials.dosing import OptionError
+from trials.dosing import OptionError, before
 from trials.eligibility import Criterion, criterion
 from trials.endpoints import Endpoint, endpoint, fold
 from trials.schedule import schedule
@@ -108,7 +109,7 @@ def study(source: Document, folder: Path) -> Study:
         twin = twins.load(file.twin)
     except ValueError as error:
         source.refuse(("twin",), str(error))
-    plan = schedule(source, file, twin)
+    plan = schedule(source, file, twin)._replace(before=_before(source, file, twin))
     arms, tree["arms"] = _arms(source, file, twin)
     population = _population(source, file, twin)
     for i, outcome in enumerate(file.outcomes):
@@ -180,6 +181,15 @@ def _arms(source: Document, file: StudyFile, twin: Twin) -> tuple[tuple[Arm, ...
         trees[name] = options
         arms.append(Arm(name, options, policy))
     return tuple(arms), trees
+
+
+def _before(source: Document, file: StudyFile, twin: Twin) -> Regimen | None:
+    if file.before is None:
+        return None
+    try:
+        return before(file.before.dose, file.before.every, file.before.over, twin, file.tick)
+    except OptionError as error:
+        source.refuse(("before", error.key) if error.key else ("before",), f"before: {error}")
 
 
 def _population(source: Document, file: StudyFile, twin: Twin) -> populations.Population:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, get_args
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -147,6 +147,14 @@ class Adherence(_Keys):
     late: Annotated[float, BeforeValidator(_lateness)]
 
 
+class Before(_Keys):
+    """The regimen that patients have long been on when they enter."""
+
+    dose: Text
+    every: Text
+    over: Text | None = None
+
+
 class TrialSection(_Keys):
     """block: subjects in a permuted block. dropout: hazard [1/day]. accrual: subjects [1/day]."""
 
@@ -180,6 +188,7 @@ class StudyFile(_Keys):
     visits: Text
     arms: dict[str, Section]
     adherence: Adherence
+    before: Before | None = None
     outcomes: list[Text]
     endpoints: dict[str, Any]
     trial: TrialSection
@@ -219,6 +228,7 @@ def _known_keys(place: Place) -> list[str]:
     model: Any = StudyFile
     for part in place:
         model = model.model_fields[str(part)].annotation
+        model = next((each for each in get_args(model) if each is not type(None)), model)
     return list(model.model_fields)
 
 

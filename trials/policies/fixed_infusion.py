@@ -5,14 +5,12 @@ from typing import Any
 
 from solvers.policy import Infusion, Policy, Seen, Setting
 from solvers.twin import Twin
-from trials.dosing import REGIMEN, REGIMEN_DEFAULTS, OptionError, duration, regimen, text
+from trials.dosing import REGIMEN, REGIMEN_DEFAULTS, duration, infusible, regimen, text
 from trials.policies import Form
 
 
 def build(options: Mapping[str, Any], twin: Twin, tick: float) -> Policy:
-    action = next((each for each in twin.actions if each.infused), None)
-    if action is None:
-        raise OptionError("policy", f"twin '{twin.name}' has no action that can be infused; write fixed-oral")
+    action = infusible(twin)
     whole = regimen("fixed-infusion", options, action, tick)
     over = duration("over", text(options, "over"))
     longest = 2.0 * over
