@@ -101,8 +101,8 @@ def _patient(shapes: tuple[tuple[int, ...], ...], tree: Any, stretched: bool, nu
 
 
 def code(twin: Twin, pair: Pair, stretched: bool = False) -> Code | None:
-    """The machine code of a twin for one pair, compiled once; None where there can be none."""
-    found = equations(twin, stretched)
+    """The machine code of a twin for one pair, compiled once; None where there can be none, as on a GPU."""
+    found = equations(twin, stretched) if jax.default_backend() == "cpu" else None
     return _code(found, pair) if found else None
 
 

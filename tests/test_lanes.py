@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from solvers import explicit, lanes
+from solvers import explicit, lanes, twins
+from solvers.code import code, equations
 from solvers.lanes.coefficients import POLYNOMIALS, interpolated
 from solvers.pairs import BOGACKI_SHAMPINE, TSITOURAS
 
@@ -463,3 +464,14 @@ def test_forward_derivative_equals_finite_differences():
     np.testing.assert_array_equal(value, jax.vmap(central, (0, 1, 1))(at, y, p))
     # a central difference of 1e-5 leaves 1e-10 of curvature, and 1e-11 of rounding
     np.testing.assert_allclose(slope, (higher - lower) / (2 * step), rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", twins.names())
+def test_every_twin_that_has_equations_has_machine_code(name):
+    twin = twins.load(name)
+    if twin.ode is None:
+        assert code(twin, TSITOURAS) is None
+        return
+    found = equations(twin)
+    assert found is not None
+    assert code(twin, TSITOURAS) is not None, "a compiler is there and refuses it, or an operation has no C"

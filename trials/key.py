@@ -29,7 +29,7 @@ def engine(width: int = WIDTH) -> dict[str, Any]:
         "trialtwin": importlib.metadata.version("trialtwin"),
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
-        "platform": "cpu",
+        "platform": jax.default_backend(),
         "precision": "float64",
         "flags": tuning.settings(),
     }
