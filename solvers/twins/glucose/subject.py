@@ -34,6 +34,7 @@ STATES = (
 )
 
 PMOL = 6000.0  # in a unit of insulin
+NOTHING = 1e-6  # mg, against a division by zero: an empty stomach empties at any rate
 
 # Not varied between the published patients.
 F, FSNC, KE1, KE2, HEB = 0.9, 1.0, 0.0005, 339.0, 0.6
@@ -85,13 +86,13 @@ def at_rest(p: Any) -> dict[str, Any]:
 
 
 def emptying(y: Any, D: Any, p: Any) -> Any:
-    """Rate at which the stomach's liquid leaves it [1/min]; D: the meal [mg], 0 before the first."""
-    there = D > 0.0
-    left = jnp.clip((y.stomach_solid + y.stomach_liquid) / jnp.where(there, D, 1.0), 0.0, 1.0)
-    # (tanh x + 1) / 2 = 1 / (1 + exp(-2 x)), of both in one fraction
-    high, low = jnp.exp(-5.0 / (1.0 - p.b) * (left - p.b)), jnp.exp(-5.0 / p.d * (left - p.d))
+    """Rate at which the stomach's liquid leaves it [1/min]; D: the meal [mg]."""
+    left = (y.stomach_solid + y.stomach_liquid) / (D + NOTHING)
+    # tanh x = 1 - 2 / (1 + exp(2 x)), of both in one fraction; bounded, so that it stays finite
+    high = jnp.exp(jnp.minimum(5.0 / (1.0 - p.b) * (p.b - left), 300.0))
+    low = jnp.exp(5.0 / p.d * (p.d - left))
     slow = (low - high) / ((1.0 + high) * (1.0 + low))
-    return jnp.where(there, p.kmin + (p.kmax - p.kmin) * (slow + 1.0), p.kmax)
+    return p.kmax + (p.kmax - p.kmin) * slow
 
 
 def slopes(y: Any, d: Any, u: Any, kgut: Any, s: Any, p: Any) -> dict[str, Any]:
