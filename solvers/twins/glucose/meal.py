@@ -30,12 +30,12 @@ FALL = 20.0  # 1/h, of what has left, while it is not its turn: e^-10 in half an
 class Meals(NamedTuple):
     """All meals of a life, (1 + 5 DAYS,); the first stands for none, before the others.
 
-    start [h]; rate: the highest [mg/h]; spans: five minutes of it; counted: what the pump was told until then [g].
+    start, end [h]; rate: the highest [mg/h]; counted: what the pump was told until then [g].
     """
 
     start: jax.Array
+    end: jax.Array
     rate: jax.Array
-    spans: jax.Array
     counted: jax.Array
 
 
@@ -53,8 +53,8 @@ def meals(key: Any, p: Any) -> Meals:
     before = jnp.zeros(1)
     return Meals(
         jnp.append(before - 1.0, start.ravel()),
+        jnp.append(before, (start + (spans + 1.0) * GRID).ravel()),
         jnp.append(before, (1000.0 * size / spans / GRID).ravel()),
-        jnp.append(before + 1.0, spans.ravel()),
         jnp.append(before, jnp.cumsum(counted.ravel())),
     )
 
@@ -79,9 +79,8 @@ def now(time: Any, all: Meals) -> Now:
     here, before = number.astype(int), jnp.maximum(number - 1.0, 0.0).astype(int)
 
     def eaten(i: Any) -> tuple[Any, Any]:
-        since = (time - all.start[i]) / GRID
-        turn = jnp.clip(since, 0.0, 1.0)
-        return all.rate[i] * jnp.clip(all.spans[i] + 1.0 - since, 0.0, turn), turn
+        turn = jnp.clip((time - all.start[i]) / GRID, 0.0, 1.0)
+        return all.rate[i] * jnp.clip((all.end[i] - time) / GRID, 0.0, turn), turn
 
     rate, turn = eaten(here)
     begun = time > all.start[here] - 1e-6  # a tick's time is rounded
