@@ -73,6 +73,8 @@ INLINE vd copysign_(vd x, vd s) { return (vd)(((vl)x & ~SIGN) | ((vl)s & SIGN));
 INLINE vd sign_(vd x) { return select_(x > 0, B(1.0), select_(x < 0, B(-1.0), x)); }
 INLINE vd max_(vd a, vd b) { return select_((vl)(a > b) | (vl)(a != a), a, b); }
 INLINE vd min_(vd a, vd b) { return select_((vl)(a < b) | (vl)(a != a), a, b); }
+INLINE double largest(double a, double b) { return a > b || a != a ? a : b; } /* the same, of one number */
+INLINE double least(double a, double b) { return a < b || a != a ? a : b; }
 INLINE vd rint_(vd x) { /* to even; beyond 2^52 all are whole */
     vd big = copysign_(B(4503599627370496.0), x);
     return select_(abs_(x) < 4503599627370496.0, copysign_((x + big) - big, x), x);

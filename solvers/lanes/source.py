@@ -13,6 +13,14 @@ from solvers.pairs import Pair
 # the time that each operation takes; up to MANY, there is enough to do in one. Beyond, a copy for every stage takes
 # long to compile.
 FEW, MANY, CALL = 150, 400, 20
+# Of what is the same for all patients, taken once and not in every lane.
+PLAIN = {
+    **{"add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-({})"},
+    **{"floor": "__builtin_floor({})", "ceil": "__builtin_ceil({})", "trunc": "__builtin_trunc({})"},
+    **{op: f"{{}} {infix} {{}}" for op, infix in COMPARISONS.items()},
+    **{"and": "{} & {}", "or": "{} | {}", "xor": "{} ^ {}", "not": "!{}", "select": "{} ? {} : {}"},
+    **{"max": "largest({}, {})", "min": "least({}, {})"},
+}
 ELEMENTARY = {"exp", "exp2", "expm1", "log", "log1p", "tanh", "logistic", "sin", "cos", "tan", "pow"}
 
 
@@ -84,6 +92,10 @@ def _early(program: Program, waits: list[int]) -> list[int]:
 class Writer:
     def __init__(self, program: Program, waits: list[int], slots: dict[int, int], vectors: int) -> None:
         self.nodes, self.waits, self.slots, self.vectors = program.nodes, waits, slots, vectors
+        self.plain: list[bool] = []
+        for node in self.nodes:
+            alone = node.op in PLAIN and all(self.plain[a] for a in node.args)
+            self.plain.append(alone or node.op in ("constant", "time"))
 
     def early(self, roots: Sequence[int]) -> list[str]:
         return self.section(roots, "q", slotted=False)
@@ -93,7 +105,7 @@ class Writer:
 
     def section(self, roots: Sequence[int], target: str, slotted: bool) -> list[str]:
         def known(i: int) -> bool:
-            return slotted and self.waits[i] == PARAMETER
+            return slotted and self.waits[i] == PARAMETER and not self.plain[i]
 
         inside: set[int] = set()
         stack = [i for i in roots if not known(i)]
@@ -108,13 +120,23 @@ class Writer:
         for i in sorted(inside):
             if self.nodes[i].op in ("add", "sub"):
                 for a in self.nodes[i].args:
-                    if a in inside and self.nodes[a].op == "mul" and uses[a] == 1 and i not in fused:
+                    if (
+                        a in inside
+                        and not self.plain[a]
+                        and self.nodes[a].op == "mul"
+                        and uses[a] == 1
+                        and i not in fused
+                    ):
                         fused[i] = a
         gone = set(fused.values())
         lines = []
         for i in sorted(inside - gone):
             node = self.nodes[i]
             if node.op in ("constant", "state", "parameter", "time"):
+                continue
+            if self.plain[i]:
+                kind = "int64_t" if self.logical(i) else "double"
+                lines.append(f"    const {kind} s{i} = {PLAIN[node.op].format(*(self.once(a) for a in node.args))};")
                 continue
             kind = "vl" if self.logical(i) else "vd"
             for u in range(self.vectors):
@@ -127,16 +149,18 @@ class Writer:
     def logical(self, i: int) -> bool:
         return self.nodes[i].op in COMPARISONS or self.nodes[i].op in ("and", "or", "not", "xor")
 
+    def once(self, i: int) -> str:
+        """A node that is the same for all, as one number."""
+        node = self.nodes[i]
+        return _number(float(node.given)) if node.op == "constant" else "t" if node.op == "time" else f"s{i}"
+
     def name(self, i: int, u: int, slotted: bool) -> str:
         node = self.nodes[i]
         number = int(node.given) * self.vectors + u if node.op in ("state", "parameter") else 0
-        match node.op:
-            case "constant":
-                return f"B({_number(float(node.given))})"
-            case "time":
-                return "B(t)"
-            case "state":
-                return f"y[{number}]"
+        if node.op == "state":
+            return f"y[{number}]"
+        if self.plain[i]:
+            return f"((vl){{0}} - {self.once(i)})" if self.logical(i) else f"B({self.once(i)})"
         if slotted and i in self.slots:
             slot = f"q[{self.slots[i] * self.vectors + u}]"
             return f"(vl){slot}" if self.logical(i) else slot
@@ -152,7 +176,8 @@ class Writer:
             function = "fma_" if node.op == "add" else ("fms_" if first else "fnma_")
             return f"{function}({factors}, {other})"
         if node.op == "lookup":
-            return f"lookup_(g, {int(node.given)}, {names[0]}, {u})"
+            place = self.once(node.args[0]) if self.plain[node.args[0]] else f"{names[0]}[0]"
+            return f"lookup_(g, {int(node.given)}, {place}, {u})"
         if node.op in COMPARISONS:
             return f"(vl)({names[0]} {COMPARISONS[node.op]} {names[1]})"
         infix = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}

@@ -184,13 +184,14 @@ def initial(p: Any) -> dict[str, Any]:
 
 
 def rhs(t: Any, y: Any, p: Any) -> dict[str, Any]:
+    p = subject.hourly(p)
     eaten = meal.now(t, p.meals)
     even, odd = eaten.even, 1.0 - eaten.even
     q = y.stomach_solid + y.stomach_liquid
     kgut = even * subject.emptying(y, q + y.emptied_even, p) + odd * subject.emptying(y, q + y.emptied_odd, p)
-    found = subject.slopes(y, eaten.rate / 60.0, 0.0, kgut, day.at(t, p.sensitivities), p)
-    leaves = 60.0 * kgut * y.stomach_liquid
-    return {name: 60.0 * slope for name, slope in found.items()} | {
+    found = subject.slopes(y, eaten.rate, 0.0, kgut, day.at(t, p.sensitivities), p)
+    leaves = kgut * y.stomach_liquid
+    return found | {
         "emptied_even": even * leaves - odd * meal.FALL * y.emptied_even,
         "emptied_odd": odd * leaves - even * meal.FALL * y.emptied_odd,
     }

@@ -5,8 +5,8 @@ between such times, at most about 5 g/min: so the rate has no jumps, and its ben
 
 The emptying of the stomach depends on the meal D: what was in the stomach when it began, and what was eaten since. That
 is what is in the stomach and what has left it since the meal began. Two states take turns in gathering what has left;
-the one whose turn is not falls to nothing until it is. The turn passes on within five minutes of a meal's beginning, in
-which the stomach empties as for the one meal and as for the other, by their share of the turn: so that has no jumps
+the one whose turn is not falls to nothing until it is. The turn passes on within five minutes of a meal's beginning,
+when the stomach empties as for the one meal and as for the other, by their share of the turn: so that has no jumps
 either.
 """
 
@@ -30,12 +30,12 @@ FALL = 20.0  # 1/h, of what has left, while it is not its turn: e^-10 in half an
 class Meals(NamedTuple):
     """All meals of a life, (1 + 5 DAYS,); the first stands for none, before the others.
 
-    start [h]; rate: the highest [mg/h]; spans: five minutes of it; counted: what the pump was told until then [g].
+    start, end [h]; rate: the highest [mg/h]; counted: what the pump was told until then [g].
     """
 
     start: jax.Array
+    end: jax.Array
     rate: jax.Array
-    spans: jax.Array
     counted: jax.Array
 
 
@@ -52,15 +52,15 @@ def meals(key: Any, p: Any) -> Meals:
     counted = jnp.where(told, size * jnp.exp(p.counting_bias + p.counting_sd * erred), 0.0)
     before = jnp.zeros(1)
     return Meals(
-        jnp.append(before, start.ravel()),
+        jnp.append(before - 1.0, start.ravel()),
+        jnp.append(before, (start + (spans + 1.0) * GRID).ravel()),
         jnp.append(before, (1000.0 * size / spans / GRID).ravel()),
-        jnp.append(before + 1.0, spans.ravel()),
         jnp.append(before, jnp.cumsum(counted.ravel())),
     )
 
 
 class Now(NamedTuple):
-    """The meal of a moment: eaten at `rate` [mg/h]; even: how much of the turn the even state has; counted: told so
+    """The meals of a moment: eaten at `rate` [mg/h]; even: how much of the turn the even state has; counted: told so
     far [g]."""
 
     rate: Any
@@ -69,26 +69,24 @@ class Now(NamedTuple):
 
 
 def now(time: Any, all: Meals) -> Now:
-    """The last meal that has begun at `time` [h]."""
+    """The meals of `time` [h]: the last that has begun, and the one before, which may last."""
     time = time - 24.0 * DAYS * jnp.floor(time / (24.0 * DAYS))
     day = jnp.floor(time / 24.0)
-    # The same number for everyone: who has not begun this meal yet is at the one before.
+    # The same number for everyone, so that all look at one place: who has not begun this meal yet has none of its turn.
     number = len(TIMES) * day
     for usual in TIMES:
-        number = number + (time - 24.0 * day >= usual - FARTHEST - GRID)
-    earlier = jnp.maximum(number - 1.0, 0.0)
-    here, before = number.astype(int), earlier.astype(int)
+        number = number + (time - 24.0 * day >= usual - FARTHEST)
+    here, before = number.astype(int), jnp.maximum(number - 1.0, 0.0).astype(int)
+
+    def eaten(i: Any) -> tuple[Any, Any]:
+        turn = jnp.clip((time - all.start[i]) / GRID, 0.0, 1.0)
+        return all.rate[i] * jnp.clip((all.end[i] - time) / GRID, 0.0, turn), turn
+
+    rate, turn = eaten(here)
     begun = time > all.start[here] - 1e-6  # a tick's time is rounded
-
-    def of(values: jax.Array) -> Any:
-        return jnp.where(begun, values[here], values[before])
-
-    since, spans = (time - of(all.start)) / GRID, of(all.spans)
-    turn = jnp.clip(since, 0.0, 1.0)
-    last = jnp.where(begun, number, earlier)
-    is_even = 2.0 * jnp.floor(last / 2.0) == last
+    is_even = 2.0 * jnp.floor(number / 2.0) == number
     return Now(
-        of(all.rate) * jnp.clip(spans + 1.0 - since, 0.0, turn),
+        rate + eaten(before)[0],
         jnp.where(is_even, turn, 1.0 - turn),
-        of(all.counted),
+        jnp.where(begun, all.counted[here], all.counted[before]),
     )

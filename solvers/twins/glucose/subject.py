@@ -34,9 +34,16 @@ STATES = (
 )
 
 PMOL = 6000.0  # in a unit of insulin
+NOTHING = 1e-6  # mg, against a division by zero: an empty stomach empties at any rate
 
 # Not varied between the published patients.
 F, FSNC, KE1, KE2, HEB = 0.9, 1.0, 0.0005, 339.0, 0.6
+
+# What is told per minute.
+RATES = (
+    *("kmax", "kmin", "kabs", "k1", "k2", "m1", "m2", "m4", "m30", "p2u", "ki", "ka1", "ka2", "kd", "ksc"),
+    *("kp1", "kp2", "kp3", "Vm0", "Vmx", "Fsnc", "ke1"),
+)
 
 
 def basal(s: Any) -> dict[str, Any]:
@@ -52,6 +59,8 @@ def basal(s: Any) -> dict[str, Any]:
     Gtb = (FSNC - s.EGPb + s.k1 * Gpb) / s.k2
     return {
         "u2ss": u2ss,
+        "Fsnc": FSNC,
+        "ke1": KE1,
         "m4": m4,
         "m30": m30,
         "Ipb": Ipb,
@@ -84,26 +93,32 @@ def at_rest(p: Any) -> dict[str, Any]:
     }
 
 
+def hourly(p: Any) -> Any:
+    """The symbols with all rates per hour, so that slopes are."""
+    return p._replace(**{name: 60.0 * getattr(p, name) for name in RATES})
+
+
 def emptying(y: Any, D: Any, p: Any) -> Any:
-    """Rate at which the stomach's liquid leaves it [1/min]; D: the meal [mg], 0 before the first."""
-    there = D > 0.0
-    left = jnp.clip((y.stomach_solid + y.stomach_liquid) / jnp.where(there, D, 1.0), 0.0, 1.0)
-    # (tanh x + 1) / 2 = 1 / (1 + exp(-2 x)), of both in one fraction
-    high, low = jnp.exp(-5.0 / (1.0 - p.b) * (left - p.b)), jnp.exp(-5.0 / p.d * (left - p.d))
+    """Rate at which the stomach's liquid leaves it [of its rates]; D: the meal [mg]."""
+    left = (y.stomach_solid + y.stomach_liquid) / (D + NOTHING)
+    # tanh x = 1 - 2 / (1 + exp(2 x)), of both in one fraction; bounded, so that it stays finite
+    steep, flat = 5.0 / (1.0 - p.b), 5.0 / p.d
+    high, low = jnp.exp(jnp.minimum(steep * p.b - steep * left, 300.0)), jnp.exp(5.0 - flat * left)
     slow = (low - high) / ((1.0 + high) * (1.0 + low))
-    return jnp.where(there, p.kmin + (p.kmax - p.kmin) * (slow + 1.0), p.kmax)
+    return p.kmax + (p.kmax - p.kmin) * slow
 
 
 def slopes(y: Any, d: Any, u: Any, kgut: Any, s: Any, p: Any) -> dict[str, Any]:
-    """d/dt of STATES [per min].
+    """d/dt of STATES [per min, or as `hourly`].
 
-    d: eaten [mg/min]. u: infused [pmol/kg/min]. kgut: `emptying`. s: relative insulin sensitivity.
+    d: eaten [mg]. u: infused [pmol/kg]. kgut: `emptying`. s: relative insulin sensitivity.
     """
     Gp, Gt, Ip = y.plasma_glucose, y.tissue_glucose, y.plasma_insulin
     insulin = Ip / p.Vi
-    Ra = F * p.kabs * y.gut / p.weight
+    Ra = F * p.kabs / p.weight * y.gut
     EGP = jnp.maximum(p.kp1 - p.kp2 * Gp - s * p.kp3 * y.delayed_insulin2, 0.0)
-    E = jnp.maximum(KE1 * (Gp - KE2), 0.0)
+    E = jnp.maximum(p.ke1 * Gp - p.ke1 * KE2, 0.0)
+    exchange = p.k1 * Gp - p.k2 * Gt
     Uid = (p.Vm0 + s * p.Vmx * y.insulin_action) * Gt / (p.Km0 + Gt)
 
     def mass(amount: Any, slope: Any) -> Any:
@@ -111,16 +126,16 @@ def slopes(y: Any, d: Any, u: Any, kgut: Any, s: Any, p: Any) -> dict[str, Any]:
         return jnp.where(amount >= 0.0, slope, jnp.maximum(slope, 0.0))
 
     return {
-        "stomach_solid": -p.kmax * y.stomach_solid + d,
+        "stomach_solid": d - p.kmax * y.stomach_solid,
         "stomach_liquid": p.kmax * y.stomach_solid - kgut * y.stomach_liquid,
         "gut": kgut * y.stomach_liquid - p.kabs * y.gut,
-        "plasma_glucose": mass(Gp, EGP + Ra - FSNC - E - p.k1 * Gp + p.k2 * Gt),
-        "tissue_glucose": mass(Gt, -Uid + p.k1 * Gp - p.k2 * Gt),
-        "plasma_insulin": -(p.m2 + p.m4) * Ip + p.m1 * y.liver_insulin + p.ka1 * y.depot1 + p.ka2 * y.depot2,
-        "insulin_action": -p.p2u * (y.insulin_action - (insulin - p.Ib)),
-        "delayed_insulin1": -p.ki * (y.delayed_insulin1 - insulin),
-        "delayed_insulin2": -p.ki * (y.delayed_insulin2 - y.delayed_insulin1),
-        "liver_insulin": -(p.m1 + p.m30) * y.liver_insulin + p.m2 * Ip,
+        "plasma_glucose": mass(Gp, EGP - p.Fsnc - E + Ra - exchange),
+        "tissue_glucose": mass(Gt, exchange - Uid),
+        "plasma_insulin": p.m1 * y.liver_insulin + p.ka1 * y.depot1 + p.ka2 * y.depot2 - (p.m2 + p.m4) * Ip,
+        "insulin_action": p.p2u * insulin - p.p2u * p.Ib - p.p2u * y.insulin_action,
+        "delayed_insulin1": p.ki * (insulin - y.delayed_insulin1),
+        "delayed_insulin2": p.ki * (y.delayed_insulin1 - y.delayed_insulin2),
+        "liver_insulin": p.m2 * Ip - (p.m1 + p.m30) * y.liver_insulin,
         "depot1": u - (p.ka1 + p.kd) * y.depot1,
         "depot2": p.kd * y.depot1 - p.ka2 * y.depot2,
         "interstitial_glucose": p.ksc * (Gp - y.interstitial_glucose),
