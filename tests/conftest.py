@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 # What is compiled is shared by all processes of a session, and nothing is written to the user's home.
-os.environ["TRIALTWIN_CACHE"] = tempfile.mkdtemp(prefix="trialtwin-cache-")
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["TRIALTWIN_CACHE"] = tempfile.mkdtemp(prefix="trialtwin-cache-")
 
 import trials
 from analysis.summary import summarise
@@ -64,10 +65,9 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _own_cache() -> Iterator[None]:
-    yield
-    shutil.rmtree(os.environ["TRIALTWIN_CACHE"], ignore_errors=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ["TRIALTWIN_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
