@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from solvers import twins
+from solvers.code import code
 from solvers.engine import Engine
 from solvers.ode import ode_twin
+from solvers.pairs import TSITOURAS
 from solvers.solve import Plan, free_solver, solver
 from solvers.status import Status
 from solvers.twin import Action, Output, Parameter, Twin
@@ -40,7 +42,9 @@ class Setup(NamedTuple):
     @property
     def engine(self):
         ticks, floors = self.plan.ticks, (1.0,) * len(self.twin.ode.states)
-        return Engine("explicit", 1e-5, counts=(self.counts,) * ticks, halvings=(self.halvings,) * ticks, floors=floors)
+        by = "c" if code(self.twin, TSITOURAS) else "jax"
+        mesh = {"counts": (self.counts,) * ticks, "halvings": (self.halvings,) * ticks, "floors": floors}
+        return Engine("explicit", 1e-5, code=by, **mesh)
 
 
 ORAL = Setup(
