@@ -8,7 +8,7 @@ import xarray as xr
 
 from analysis.slabs import slabs
 from trials import schema
-from trials.endpoints import Endpoint, share_within
+from trials.endpoints import Endpoint, share_within, transformed
 
 
 class Observed(NamedTuple):
@@ -28,8 +28,8 @@ def observed(
 
     seen: outcome -> (..., visit), NaN where not observed; of a worn device, what it gathered until then, by its fold.
     days: of the visits, (visit,).
-    A share is taken over the time that was observed, linear between visits (Rosendaal); `ever` is told of those
-    observed until the end; a responder by his observed share.
+    A share and a mean are taken over the time that was observed, linear between visits (Rosendaal); an area, `highest`,
+    `lowest` and `ever` are told of those observed until the end; a responder by his observed share.
     """
     if endpoint.kind == "responder":
         share = observed(endpoints[endpoint.outcome], seen, days, endpoints).values
@@ -41,12 +41,17 @@ def observed(
     values, days = seen[endpoint.outcome][..., counted], days[counted]
     there = ~np.isnan(values)
     if endpoint.kind == "share":
-        within = share_within(values[..., :-1], values[..., 1:], *endpoint.between)
-        stretch = np.where(np.isnan(within), 0.0, np.diff(days))
-        length = stretch.sum(-1)
-        with np.errstate(invalid="ignore"):
-            share = (np.where(np.isnan(within), 0.0, within) * stretch).sum(-1) / length
-        return Observed(share, length > 0)
+        return _averaged(share_within(values[..., :-1], values[..., 1:], *endpoint.between), days)
+    if endpoint.kind in ("mean", "area"):
+        made = transformed(values, endpoint.transform)
+        mean = _averaged((made[..., :-1] + made[..., 1:]) / 2.0, days)
+        if endpoint.kind == "mean":
+            return mean
+        return Observed(np.where(there[..., -1], mean.values * endpoint.until, np.nan), there[..., -1])
+    if endpoint.kind in ("highest", "lowest"):
+        ends = np.where(there, values, -np.inf).max(-1), np.where(there, values, np.inf).min(-1)
+        extreme = ends[endpoint.kind == "lowest"]
+        return Observed(np.where(there[..., -1], extreme, np.nan), there[..., -1])
     if endpoint.kind == "ever":
         reached = (np.where(there, values, -np.inf) >= endpoint.at_least).any(-1)
         return Observed(np.where(there[..., -1], reached, np.nan), there[..., -1])
@@ -56,6 +61,15 @@ def observed(
     last = days[there.shape[-1] - 1 - np.argmax(there[..., ::-1], -1)]
     when = np.where(event, days[np.argmax(hit, -1)], last)
     return Observed(np.where(there.any(-1), when, np.nan), event)
+
+
+def _averaged(between: np.ndarray, days: np.ndarray) -> Observed:
+    """Mean over time of what lies between visits, (..., visit - 1), NaN where it was not observed."""
+    stretch = np.where(np.isnan(between), 0.0, np.diff(days))
+    length = stretch.sum(-1)
+    with np.errstate(invalid="ignore"):
+        mean = (np.where(np.isnan(between), 0.0, between) * stretch).sum(-1) / length
+    return Observed(mean, length > 0)
 
 
 def complete(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoint]) -> np.ndarray:
@@ -86,6 +100,6 @@ def true(endpoint: Endpoint, cohort: xr.Dataset, endpoints: Mapping[str, Endpoin
         share = true(endpoints[endpoint.outcome], cohort, endpoints)
         return np.where(np.isnan(share), np.nan, share >= endpoint.at_least)
     gathered = cohort[str(endpoint.fold)].values
-    if endpoint.kind == "share" or endpoint.worn:
+    if endpoint.numeric:
         return gathered
     return np.where(np.isnan(gathered), np.nan, gathered >= endpoint.at_least)

@@ -75,7 +75,7 @@ def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray,
     names = {arm.name: i for i, arm in enumerate(study.arms)}
     contrast = (names[study.contrast[0]], names[study.contrast[1]])
     alpha, sided = study.analysis.alpha, int(study.analysis.sided)
-    if endpoint.kind == "share" or endpoint.worn:
+    if endpoint.numeric:
         pooled = study.analysis.method == "pooled t-test"
         return continuous.t_test(seen.values, arms, contrast, alpha, sided, pooled)
     if endpoint.kind == "first":

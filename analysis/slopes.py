@@ -43,8 +43,8 @@ def elasticities(study: Study, progress: Callable[[int, int], None] | None = Non
         elasticity = (x / Y) dY/dx        per 1 % = 0.01 x dY/dx, in the unit of Y
 
     The middle patient has the middle of every input among the eligible; inputs without a scale, such as the row of a
-    file, are drawn for each life, as luck is. Endpoints that are shares of time are outputs;
-    those that ask whether or when have no derivative. Over time: per 1 %, of every outcome.
+    file, are drawn for each life, as luck is. Endpoints that are numbers are outputs;
+    those that ask whether, when or how often have no derivative. Over time: per 1 %, of every outcome.
     """
     numbers = _numbers(study)
     eligible = entrants(study)
@@ -173,8 +173,8 @@ def _endpoints(study: Study, solved: dict[str, Slopes]) -> list[Slope]:
     """Endpoints that have a derivative, under each arm and as their contrast."""
     found = []
     for endpoint in study.endpoints:
-        if endpoint.kind == "share" or endpoint.worn:
-            arms = {arm: _share(endpoint, each) for arm, each in solved.items()}
+        if endpoint.smooth:
+            arms = {arm: _gathered(endpoint, each) for arm, each in solved.items()}
             found += _with_contrast(study, endpoint.name, endpoint.unit, arms)
     if not found:
         raise ValueError("no endpoint of the study has a derivative; use a method without one, such as sobol")
@@ -193,7 +193,7 @@ def _traces(study: Study, over: list[Slope], measure: str) -> dict[str, Any]:
     }
 
 
-def _share(endpoint: Endpoint, each: Slopes) -> tuple[np.ndarray, np.ndarray]:
+def _gathered(endpoint: Endpoint, each: Slopes) -> tuple[np.ndarray, np.ndarray]:
     name = str(endpoint.fold)
     return each.lives.folds[name], each.folds[name]
 

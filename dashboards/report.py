@@ -177,7 +177,7 @@ def _figures(results: Results) -> str:
     actions = [action.name for action in study.twin.actions]
     drawn: list[tuple[str, str, go.Figure]] = []
     for outcome in study.plan.outcomes:
-        asked = read.range_of(study, primary)[0] == outcome
+        asked = read.asks_range(study, primary, outcome)
         aid = "Line: the median patient. Darker ribbon: the middle half of patients; lighter ribbon: 5 to 95 %."
         if asked:
             aid += " Green: the range that the primary endpoint asks for."

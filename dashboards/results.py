@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,19 +123,26 @@ def named(study: Study) -> dict[str, Endpoint]:
     return {endpoint.name: endpoint for endpoint in study.endpoints}
 
 
+TOLD = {"gmi": "glucose management indicator of ", "lbgi": "risk of lows by ", "hbgi": "risk of highs by "}
+OF_ALL = {
+    "mean": "mean",
+    "area": "area under the curve",
+    "highest": "highest value",
+    "lowest": "lowest value",
+    "variation": "coefficient of variation",
+}
+
+
 def question(study: Study, endpoint: Endpoint) -> str:
     """What an endpoint measures, in words."""
     outcome, low, high = range_of(study, endpoint)
     output = next(output for output in study.twin.outputs if output.name == outcome)
     title, of, days = output.title or outcome, unit(output.unit), f"{endpoint.until / 24:g} days"
-    if endpoint.kind == "worn mean":
-        what = {
-            "value": "",
-            "gmi": "glucose management indicator of ",
-            "lbgi": "risk of lows by ",
-            "hbgi": "risk of highs by ",
-        }
-        return f"{what[endpoint.transform]}{title}, mean of {days}"
+    if endpoint.kind in OF_ALL:
+        return f"{TOLD.get(endpoint.transform, '')}{title}, {OF_ALL[endpoint.kind]} of {days}"
+    if endpoint.kind == "episodes":
+        long = f"{60 * endpoint.lasting:g} min" if endpoint.lasting < 1.0 else f"{endpoint.lasting:g} hours"
+        return f"episodes with {title} below {endpoint.below:g} {of} for {long} or longer, in {days}"
     within = f"{title} in {low:g} to {high:g} {of}".strip()
     if endpoint.kind == "first":
         return f"days to the first visit with {within}, within {days}"
@@ -146,12 +154,20 @@ def question(study: Study, endpoint: Endpoint) -> str:
 
 
 def range_of(study: Study, endpoint: Endpoint) -> tuple[str, float, float]:
-    """Outcome and the range of it that an endpoint asks about; an open end is infinite."""
+    """Outcome and the range of it that an endpoint asks about; an open end is infinite, NaN where it asks for none."""
     if endpoint.kind == "responder":
         endpoint = named(study)[endpoint.outcome]
     if endpoint.kind == "ever":
         return endpoint.outcome, endpoint.at_least, float("inf")
+    if endpoint.kind == "episodes":
+        return endpoint.outcome, float("-inf"), endpoint.below
     return endpoint.outcome, *endpoint.between
+
+
+def asks_range(study: Study, endpoint: Endpoint, outcome: str) -> bool:
+    """Whether an endpoint asks about a range of an outcome."""
+    of, low, _ = range_of(study, endpoint)
+    return of == outcome and not math.isnan(low)
 
 
 def scaled(row: Row, factor: float) -> list[float]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from trials.endpoints import Endpoint
 
 UNITS = {"1": "", "day": "days", "year": "years", "h": "hours", "percent": "%"}
-SHARES = ("share", "ever", "responder")
+SHARES = ("share", "variation", "ever", "responder")
 
 
 class Scale(NamedTuple):

@@ -36,12 +36,14 @@ class Purpose(enum.IntEnum):
 class Fold(NamedTuple):
     """A number per life gathered at every tick, so that no trajectory need be kept.
 
-    step(total, before, after, time, tick): outputs by name at both ends of the tick that starts at `time` [h].
+    step(total, before, after, time, tick) -> total: outputs by name at both ends of the tick that starts at `time` [h].
+    initial: of the total, a number or a tuple of some. result: the number that the total at the end tells.
     """
 
     name: str
-    initial: float
+    initial: Any
     step: Callable[[Any, Mapping[str, Any], Mapping[str, Any], Any, float], Any]
+    result: Callable[[Any], Any] = lambda total: total
 
 
 class Plan(NamedTuple):
@@ -226,7 +228,7 @@ def life(
         entered = steady(twin, plan.before, plan.tick, engine)(p, jnp.max(counts), jnp.max(halvings))
         y, error, settled = entered.y, entered.error, entered.settled
     memory = policy.begin(twin.namespace(typical | known), settings)
-    totals = {fold.name: jnp.asarray(fold.initial, float) for fold in plan.folds}
+    totals = {fold.name: jax.tree.map(lambda start: jnp.asarray(start, float), fold.initial) for fold in plan.folds}
     start, _, worst = look(y, 0.0, False, noise[0])
     once, track, waiting = by.begin(y, p)
     numbers = jnp.arange(plan.ticks, dtype=float)
@@ -237,6 +239,7 @@ def life(
     true, measured, given, kept = seen_by_tick
     end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), noise[-1])
     totals = gather(totals, before, end, (plan.ticks - 1) * plan.tick)
+    totals = {fold.name: fold.result(totals[fold.name]) for fold in plan.folds}
 
     records, visits = np.asarray(plan.records, int), np.asarray(plan.visits, int)
     recorded = {}

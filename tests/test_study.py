@@ -58,7 +58,7 @@ REFUSALS = [
     ("tick: 12 h", "tick: 12", "tick: '12' has no unit"),
     ("tick: 12 h", "tick: 12 mg", "tick: unit 'mg' does not measure"),
     ("tick: 12 h", "tick: -12 h", "tick: '-12 h' is no length of time"),
-    ("twin: warfarin-inr", "twin: warfarin", "twin 'warfarin' is unknown; write one of: theophylline"),
+    ("twin: warfarin-inr", "twin: warfarin", "twin 'warfarin' is unknown; write one of: glucose"),
     ("start: genotype", "start: genotyp", "arm 'genotype': start 'genotyp' is no dose and no rule"),
     ("start: 5 mg", "start: -5 mg", "arm 'fixed': start '-5 mg' is not possible"),
     ("start: 5 mg", "start: 5", "arm 'fixed': start '5' has no unit"),

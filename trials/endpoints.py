@@ -3,43 +3,61 @@
 How they are computed from what a trial observed is `analysis.endpoints`.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
+
+import jax
 
 from solvers.quantity import quantity, quantity_range
 from solvers.solve import Fold
 from solvers.twin import Twin
 
-Kind = Literal["share", "first", "ever", "responder", "worn share", "worn mean"]
+Kind = Literal["share", "mean", "area", "highest", "lowest", "variation", "episodes", "first", "ever", "responder"]
 
-# The key that opens an endpoint names its kind.
-KINDS: dict[str, Kind] = {
-    "time in range": "share",
-    "first in range": "first",
-    "ever": "ever",
-    "responder": "responder",
-    "worn time in range": "worn share",
-    "worn mean": "worn mean",
+
+class Opening(NamedTuple):
+    """What an endpoint's first key says: its kind, whether it is of a worn device, the keys that it needs, and those
+    that it may have."""
+
+    kind: Kind
+    worn: bool
+    needed: tuple[str, ...]
+    possible: tuple[str, ...] = ()
+
+
+OPENINGS: dict[str, Opening] = {
+    "time in range": Opening("share", False, ("between", "until")),
+    "mean": Opening("mean", False, ("until",), ("as",)),
+    "area": Opening("area", False, ("until",)),
+    "highest": Opening("highest", False, ("until",)),
+    "lowest": Opening("lowest", False, ("until",)),
+    "first in range": Opening("first", False, ("between", "until")),
+    "ever": Opening("ever", False, ("at least", "until")),
+    "responder": Opening("responder", False, ("at least",)),
+    "worn time in range": Opening("share", True, ("between", "until")),
+    "worn mean": Opening("mean", True, ("until",), ("as",)),
+    "worn area": Opening("area", True, ("until",)),
+    "worn highest": Opening("highest", True, ("until",)),
+    "worn lowest": Opening("lowest", True, ("until",)),
+    "worn variation": Opening("variation", True, ("until",)),
+    "worn episodes": Opening("episodes", True, ("below", "lasting", "until")),
 }
-KEYS: dict[Kind, tuple[str, ...]] = {
-    "share": ("between", "until"),
-    "first": ("between", "until"),
-    "ever": ("at least", "until"),
-    "responder": ("at least",),
-    "worn share": ("between", "until"),
-    "worn mean": ("as", "until"),
-}
-# What a worn device's values may be turned into before they are averaged: unit (that of the outcome where empty).
-TRANSFORMED = {"value": "", "gmi": "%", "lbgi": "1", "hbgi": "1"}
+# What values may be turned into before they are averaged: unit (that of the outcome where empty).
+TRANSFORMED = {"value": "", "gmi": "%", "lbgi": "risk index", "hbgi": "risk index"}
 
 
 class Endpoint(NamedTuple):
     """One number or event time per patient.
 
-    share: share of the time until `until` [h] that `outcome` lies within `between`; first: days until a visit finds it
-    there; ever: whether a visit finds it at or above `at_least`; responder: whether endpoint `outcome` is at least
-    `at_least`. worn share, worn mean: of what a device shows at every tick until then, share of the time within
-    `between`, mean of what `transform` makes of it; a trial has it of those observed until the end.
+    Until `until` [h], share: of the time that `outcome` lies within `between`; mean: of what `transform` makes of it;
+    area: under its curve [unit x h]; highest, lowest: of it; variation: its coefficient of variation in time; episodes:
+    how often it stays below `below` for `lasting` [h] or longer, a new one only after as long at or above. first: days
+    until a visit finds it within `between`; ever: whether a visit finds it at or above `at_least`; responder: whether
+    endpoint `outcome` is at least `at_least`.
+
+    In truth a share, mean and area are of lines between ticks, highest and lowest of ticks. A trial knows visits; of
+    what a device shows, `worn`, it knows every tick, of those observed until the end.
     """
 
     name: str
@@ -48,29 +66,55 @@ class Endpoint(NamedTuple):
     between: tuple[float, float]
     at_least: float
     until: float
-    transform: str = ""
-    of: str = ""  # unit of the outcome
+    worn: bool = False
+    transform: str = "value"
+    of: str = "1"  # unit of the outcome
+    below: float = math.nan
+    lasting: float = math.nan
 
     @property
     def unit(self) -> str:
-        if self.kind == "worn mean":
-            return TRANSFORMED[self.transform] or self.of
-        return "day" if self.kind == "first" else "1"
+        """ "1" for a share, which is shown in per cent."""
+        match self.kind:
+            case "mean":
+                return TRANSFORMED[self.transform] or self.of
+            case "area":
+                return "h" if self.of == "1" else f"{self.of}*h"
+            case "highest" | "lowest":
+                return self.of
+            case "episodes":
+                return "episodes"
+            case "first":
+                return "day"
+        return "1"
 
     @property
-    def worn(self) -> bool:
-        return self.kind in ("worn share", "worn mean")
+    def numeric(self) -> bool:
+        """Whether it is a number that every patient has, so that means are compared."""
+        return self.kind not in ("first", "ever", "responder")
+
+    @property
+    def smooth(self) -> bool:
+        """Whether it has a derivative that says something."""
+        return self.numeric and self.kind != "episodes"
 
     @property
     def fold(self) -> str | None:
         """Name of the number that every tick adds to, None where the visits suffice."""
-        if self.kind in ("share", "worn share"):
-            return f"{self.outcome}_share_{self.between[0]:g}_{self.between[1]:g}_{self.until:g}h"
-        if self.kind == "ever":
-            return f"{self.outcome}_peak_{self.until:g}h"
-        if self.kind == "worn mean":
-            return f"{self.outcome}_mean_{self.transform}_{self.until:g}h"
-        return None
+        match self.kind:
+            case "share":
+                what = f"share_{self.between[0]:g}_{self.between[1]:g}"
+            case "ever":
+                what = "peak"
+            case "mean":
+                what = "mean" if self.transform == "value" else self.transform
+            case "episodes":
+                what = f"episodes_{self.below:g}_{self.lasting:g}h"
+            case "first" | "responder":
+                return None
+            case _:
+                what = self.kind
+        return f"{self.outcome}_{what}_{self.until:g}h"
 
 
 def endpoint(name: str, entry: Any, earlier: Mapping[str, Endpoint], twin: Twin, outcomes: Sequence[str]) -> Endpoint:
@@ -79,19 +123,19 @@ def endpoint(name: str, entry: Any, earlier: Mapping[str, Endpoint], twin: Twin,
         raise ValueError(
             f"endpoint '{name}' is no mapping; write one such as {{time in range: inr, between: 2.0 to 3.0}}"
         )
-    opening = next(iter(entry))
-    if opening not in KINDS:
-        raise ValueError(f"endpoint '{name}': kind '{opening}' is unknown; start with one of: {', '.join(KINDS)}")
-    kind = KINDS[opening]
+    first = next(iter(entry))
+    if first not in OPENINGS:
+        raise ValueError(f"endpoint '{name}': kind '{first}' is unknown; start with one of: {', '.join(OPENINGS)}")
+    kind, worn, needed, possible = OPENINGS[first]
     for key, value in entry.items():
-        if key not in (opening, *KEYS[kind]):
-            raise ValueError(f"endpoint '{name}': unknown key '{key}'; write one of: {', '.join(KEYS[kind])}")
+        if key not in (first, *needed, *possible):
+            raise ValueError(f"endpoint '{name}': unknown key '{key}'; write one of: {', '.join((*needed, *possible))}")
         if not isinstance(value, str):
             raise ValueError(f"endpoint '{name}': '{key}' is no plain text; write one value")
-    missing = [key for key in KEYS[kind] if key not in entry and key != "as"]
+    missing = [key for key in needed if key not in entry]
     if missing:
         raise ValueError(f"endpoint '{name}' lacks '{missing[0]}'; add it")
-    outcome = entry[opening]
+    outcome = entry[first]
     try:
         if kind == "responder":
             return _responder(name, outcome, entry, earlier)
@@ -100,24 +144,34 @@ def endpoint(name: str, entry: Any, earlier: Mapping[str, Endpoint], twin: Twin,
             raise ValueError(f"outcome '{outcome}' is no output of the twin; write one of: {', '.join(outputs)}")
         if outcome not in outcomes:
             raise ValueError(f"outcome '{outcome}' is not recorded; add it to outcomes")
-        unit = outputs[outcome].unit
-        between = quantity_range(entry["between"], unit) if "between" in entry else (float("nan"), float("nan"))
-        at_least = quantity(entry["at least"], unit) if "at least" in entry else float("nan")
-        transform = entry.get("as", "value")
-        if kind.startswith("worn") and not outputs[outcome].device:
+        if worn and not outputs[outcome].device:
             devices = ", ".join(each.name for each in twin.outputs if each.device) or "(there is none)"
             raise ValueError(f"no device shows '{outcome}'; write one of: {devices}")
+        unit = outputs[outcome].unit
+        transform = entry.get("as", "value")
         if transform not in TRANSFORMED:
             raise ValueError(f"as '{transform}' is unknown; write one of: {', '.join(TRANSFORMED)}")
         if transform != "value" and unit != "mg/dL":
             raise ValueError(f"as '{transform}' is of glucose in mg/dL, and '{outcome}' is in {unit}; leave it out")
-        return Endpoint(name, kind, outcome, between, at_least, quantity(entry["until"], "h"), transform, unit)
+        return Endpoint(
+            name,
+            kind,
+            outcome,
+            quantity_range(entry["between"], unit) if "between" in entry else (math.nan, math.nan),
+            quantity(entry["at least"], unit) if "at least" in entry else math.nan,
+            quantity(entry["until"], "h"),
+            worn,
+            transform,
+            unit,
+            quantity(entry["below"], unit) if "below" in entry else math.nan,
+            quantity(entry["lasting"], "h") if "lasting" in entry else math.nan,
+        )
     except ValueError as error:
         raise ValueError(f"endpoint '{name}': {error}") from error
 
 
 def _responder(name: str, of: str, entry: Mapping[str, str], earlier: Mapping[str, Endpoint]) -> Endpoint:
-    shares = [each.name for each in earlier.values() if each.kind in ("share", "worn share")]
+    shares = [each.name for each in earlier.values() if each.kind == "share"]
     if of not in shares:
         raise ValueError(f"'{of}' is no time in range above it; write one of: {', '.join(shares) or '(there is none)'}")
     threshold = quantity(entry["at least"], "1")
@@ -163,27 +217,90 @@ def fold(each: Endpoint) -> Fold | None:
     """What the solve loop gathers at every tick for the true value of an endpoint."""
     if each.fold is None:
         return None
-    outcome, until = each.outcome, each.until
-    if each.kind == "worn mean":
+    step, initial, result = GATHERED[each.kind](each)
 
-        def add(total: Any, before: Any, after: Any, time: Any, tick: float) -> Any:
-            mean = (transformed(before[outcome], each.transform) + transformed(after[outcome], each.transform)) / 2.0
-            return total + mean * (tick / until) * (time + tick <= until + 1e-9)
+    def until(total: Any, before: Mapping[str, Any], after: Mapping[str, Any], time: Any, tick: float) -> Any:
+        xp = after[each.outcome].__array_namespace__()
+        counted = time + tick <= each.until + 1e-9
+        added = step(total, before[each.outcome], after[each.outcome], tick)
+        return jax.tree.map(lambda new, old: xp.where(counted, new, old), added, total)
 
-        return Fold(each.fold, 0.0, add)
-    if each.kind in ("share", "worn share"):
-        low, high = each.between
+    return Fold(each.fold, initial, until, result)
 
-        def step(total: Any, before: Any, after: Any, time: Any, tick: float) -> Any:
-            share = share_within(before[outcome], after[outcome], low, high)
-            counted = time + tick <= until + 1e-9
-            return total + share * (tick / until) * counted
 
-        return Fold(each.fold, 0.0, step)
+Gathered = tuple[Callable[[Any, Any, Any, float], Any], Any, Callable[[Any], Any]]
 
-    def rise(total: Any, before: Any, after: Any, time: Any, tick: float) -> Any:
-        xp = after[outcome].__array_namespace__()
-        counted = time + tick <= until + 1e-9
-        return xp.where(counted, xp.maximum(total, xp.maximum(before[outcome], after[outcome])), total)
 
-    return Fold(each.fold, float("-inf"), rise)
+def _share(each: Endpoint) -> Gathered:
+    def step(total: Any, before: Any, after: Any, tick: float) -> Any:
+        return total + share_within(before, after, *each.between) * (tick / each.until)
+
+    return step, 0.0, _same
+
+
+def _mean(each: Endpoint) -> Gathered:
+    length = 1.0 if each.kind == "area" else each.until
+
+    def step(total: Any, before: Any, after: Any, tick: float) -> Any:
+        ends = transformed(before, each.transform) + transformed(after, each.transform)
+        return total + ends / 2.0 * (tick / length)
+
+    return step, 0.0, _same
+
+
+def _extreme(each: Endpoint) -> Gathered:
+    lowest = each.kind == "lowest"
+
+    def step(total: Any, before: Any, after: Any, tick: float) -> Any:
+        xp = after.__array_namespace__()
+        larger = xp.minimum if lowest else xp.maximum
+        return larger(total, larger(before, after))
+
+    return step, float("inf") if lowest else float("-inf"), _same
+
+
+def _variation(each: Endpoint) -> Gathered:
+    def step(total: Any, before: Any, after: Any, tick: float) -> Any:
+        mean, square = total
+        share = tick / each.until / 2.0
+        return mean + (before + after) * share, square + (before * before + after * after) * share
+
+    def result(total: Any) -> Any:
+        mean, square = total
+        xp = mean.__array_namespace__()
+        return xp.sqrt(xp.maximum(square - mean * mean, 1e-300)) / mean
+
+    return step, (0.0, 0.0), result
+
+
+def _episodes(each: Endpoint) -> Gathered:
+    """A total has for how long it was below and at or above without a break [h], whether an episode lasts, and how many
+    began. A tick is below or above where both its ends are."""
+    enough = each.lasting - 1e-9
+
+    def step(total: Any, before: Any, after: Any, tick: float) -> Any:
+        under, over, lasts, count = total
+        xp = after.__array_namespace__()
+        under = xp.where((before < each.below) & (after < each.below), under + tick, 0.0)
+        over = xp.where((before >= each.below) & (after >= each.below), over + tick, 0.0)
+        begins = (under >= enough) & (lasts == 0.0)
+        lasts = xp.where(begins, 1.0, xp.where(over >= enough, 0.0, lasts))
+        return under, over, lasts, count + xp.where(begins, 1.0, 0.0)
+
+    return step, (0.0, 0.0, 0.0, 0.0), lambda total: total[3]
+
+
+def _same(total: Any) -> Any:
+    return total
+
+
+GATHERED: dict[str, Callable[[Endpoint], Gathered]] = {
+    "share": _share,
+    "mean": _mean,
+    "area": _mean,
+    "highest": _extreme,
+    "lowest": _extreme,
+    "ever": _extreme,
+    "variation": _variation,
+    "episodes": _episodes,
+}

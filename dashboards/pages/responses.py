@@ -9,7 +9,7 @@ from dashboards.plots import effects as drawn
 from dashboards.plots import responses as lived
 from dashboards.plots.style import title
 from dashboards.responses import Patient
-from dashboards.results import Results, question, range_of
+from dashboards.results import Results, asks_range, question
 from dashboards.written import number, scale, with_interval
 
 TOGETHER, APART = "In one picture", "One picture an arm"
@@ -47,7 +47,7 @@ def over_time(results: Results, endpoint: str) -> None:
     for outcome in study.plan.outcomes:
         name = title(study, outcome)
         aid = "Line: the median patient. Darker ribbon: the middle half of patients; lighter ribbon: 5 to 95 %."
-        if range_of(study, results.endpoint(endpoint))[0] == outcome:
+        if asks_range(study, results.endpoint(endpoint), outcome):
             aid += " Green: what the endpoint asks for."
         if outcome in [action.name for action in study.twin.actions]:
             aid += " Taken since the record before; it falls to 0 where doses were skipped or missed."

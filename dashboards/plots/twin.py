@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dashboards.plots.style import PALETTE, QUIET, axis, faded, finished, safe, shade
-from dashboards.results import Results, range_of
+from dashboards.results import Results, asks_range
 from dashboards.twin import AFTER, BEFORE, TYPICAL, courses
 from dashboards.written import wrapped
 from trials import schema
@@ -61,7 +61,7 @@ def before_after(results: Results, arm: str, patient: int | str, *changes: str |
         if outcome in actions:
             figure.update_yaxes(rangemode="tozero", row=row, col=1)
         else:
-            asking = [each for each in study.endpoints if range_of(study, each)[0] == outcome]
+            asking = [each for each in study.endpoints if asks_range(study, each, outcome)]
             if asking:
                 shade(figure, study, outcome, asking[0], row)
     figure.update_xaxes(title_text="time from randomisation [days]", row=len(outcomes), col=1)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 PARAMETER, STATE, TIME = 0, 1, 2  # what a node waits for: nothing but parameters, a state, the time
 
@@ -133,8 +134,9 @@ class _Graph:
         return self.node("constant", (), float(value))
 
     def literal(self, value: Any) -> int:
-        number = self.constant(float(jnp.reshape(value, ())))
-        return self.node("ne", (number, self.constant(0.0))) if jnp.asarray(value).dtype == bool else number
+        one = np.asarray(value)  # by numpy: this may run while another program is traced
+        number = self.constant(float(one.item()))
+        return self.node("ne", (number, self.constant(0.0))) if one.dtype == bool else number
 
     def value(self, i: int) -> float | None:
         return self.nodes[i].given if self.nodes[i].op == "constant" else None
