@@ -15,10 +15,9 @@ import jaxlib
 
 import populations
 import solvers
-import trials
 from solvers import tuning
 from solvers.solve import WIDTH
-from trials import eligibility, endpoints, entrants, experiment, people, policies, simulate
+from trials import dosing, eligibility, endpoints, entrants, experiment, insulin, people, policies, simulate
 from trials.study import Arm, Study
 
 
@@ -93,10 +92,8 @@ def _source(package: str, name: str) -> str:
 def _sources() -> str:
     """Hash of the sources that every block runs through."""
     files = [*_folder(solvers), *_folder(populations)]
-    files += [
-        Path(inspect.getfile(module)) for module in (simulate, people, entrants, experiment, eligibility, endpoints)
-    ]
-    files += [Path(inspect.getfile(trials)).parent / "dosing.py"]
+    modules = (simulate, people, entrants, experiment, eligibility, endpoints, dosing, insulin)
+    files += [Path(inspect.getfile(module)) for module in modules]
     return _files(files)
 
 
