@@ -42,8 +42,8 @@ def choose(
 
     The exact tier where the equations have the structure for it, nothing happens within ticks and the pilots keep the
     tolerance by it; elsewhere the explicit one; the implicit one for a twin that is too stiff. exactly: whether the
-    exact tier may be taken; None: where all is linear. Tick by tick, with something driven, it was slower than machine
-    code on explicit steps, and took seven times as long to compile; in whole courses it is several times as fast.
+    exact tier may be taken; None: where all is linear. Tick by tick, with something driven, it was about as fast as
+    machine code on explicit steps and compiled for several times as long; whole courses it solves twice as fast.
     Raises ValueError for a tolerance out of reach, and where no pilot can be solved to it by any.
     """
     check_tolerance(tolerance)

@@ -238,7 +238,7 @@ def test_the_library_offers_us_adults():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"reference": "us-adult"}, "reference 'us-adult' is not known; write one of: us-adults"),
+        ({"reference": "us-adult"}, "reference 'us-adult' is not known; write one of: type-1-adults, us-adults"),
         ({"sampling": "sobool"}, "sampling 'sobool' is not known"),
         ({"seed": -3}, "seed -3 is no whole number"),
         ({"columns": {"age": "age"}}, "columns and weight are of records"),

@@ -27,17 +27,20 @@ def read(small_run: Path) -> Results:
 
 @pytest.fixture(params=twins.names())
 def short(request) -> Study:
-    """A study of three days of every twin there is."""
+    """A study of a few days of every twin there is."""
     model = twins.load(request.param)
     output, action = model.outputs[0], model.actions[0]
+    # What devices show is looked at every few minutes, of people who wear them.
+    worn = any(each.device for each in model.outputs)
+    people, tick, visits = ("type-1-adults", "5 min", "0, 1") if worn else ("us-adults", "12 h", "0, 1, 3")
     text = f"""
     study: short
     title: Two doses
     twin: {model.name}
-    population: {{reference: us-adults, size: 64}}
-    tick: 12 h
+    population: {{reference: {people}, size: 64}}
+    tick: {tick}
     record: every 12 h
-    visits: 0, 1, 3 days
+    visits: {visits} days
     arms:
       low: {{policy: fixed-oral, dose: 2 {action.unit}, every: 24 h}}
       high: {{policy: fixed-oral, dose: 4 {action.unit}, every: 12 h}}

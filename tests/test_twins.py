@@ -28,7 +28,7 @@ def still(twin, amount=0.0):
 
 
 def plan(twin, ticks=4):
-    return Plan(TICK, ticks, tuple(range(ticks + 1)), (0, ticks), tuple(output.name for output in twin.outputs))
+    return Plan(tick(twin), ticks, tuple(range(ticks + 1)), (0, ticks), tuple(output.name for output in twin.outputs))
 
 
 def values(twin, count):
@@ -37,6 +37,11 @@ def values(twin, count):
 
 def amount(twin):
     return min(10.0, twin.actions[0].bounds[1])
+
+
+def tick(twin):
+    """What devices show is looked at every few minutes; other twins are seen at visits."""
+    return 1 / 12 if any(output.device for output in twin.outputs) else TICK
 
 
 @functools.cache
