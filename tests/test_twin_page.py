@@ -33,6 +33,9 @@ def short(request) -> Study:
     # What devices show is looked at every few minutes, of people who wear them.
     worn = any(each.device for each in model.outputs)
     people, tick, visits = ("type-1-adults", "5 min", "0, 1") if worn else ("us-adults", "12 h", "0, 1, 3")
+    low, high = (f"policy: fixed-oral, dose: {dose} {action.unit}, every: {h} h" for dose, h in ((2, 24), (4, 12)))
+    if worn:
+        low, high = "policy: basal-bolus", "policy: basal-bolus, bolus: 120 %"
     text = f"""
     study: short
     title: Two doses
@@ -42,8 +45,8 @@ def short(request) -> Study:
     record: every 12 h
     visits: {visits} days
     arms:
-      low: {{policy: fixed-oral, dose: 2 {action.unit}, every: 24 h}}
-      high: {{policy: fixed-oral, dose: 4 {action.unit}, every: 12 h}}
+      low: {{{low}}}
+      high: {{{high}}}
     outcomes: [{output.name}, {action.name}]
     endpoints: {{primary: {{time in range: {output.name}, between: 0.1 to 2 {output.unit.replace("1", "")}}}}}
     trial: {{subjects: 20, allocation: 1:1, block: 2, replicates: 10}}
@@ -125,7 +128,8 @@ def test_every_twin_can_be_moved_to_the_ends_of_its_sliders(short):
             change = slider.levels[int(value)] if slider.levels else value
             assert "before" not in twin.troubles(empty, "low", 5, slider.name, change)
     assert {slider.kind for slider in twin.sliders(short, "low", 5)} >= {"parameter", "therapy"}
-    figure = before_after(empty, "high", twin.TYPICAL, twin.THERAPY + "dose", 3.0)
+    setting, value = ("dose", 3.0) if "dose" in short.arm("high").policy.settings else ("bolus", 0.9)
+    figure = before_after(empty, "high", twin.TYPICAL, twin.THERAPY + setting, value)
     outcomes = [item.name for item in short.twin.outcomes]
     assert len(list(figure.select_yaxes())) == len(outcomes)
     assert all(axis.title.text for axis in figure.select_yaxes())
