@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -17,7 +18,7 @@ from dashboards.results import Results
 Name = str | int | float | None
 
 # The mode bar has one button, which draws the picture in the browser; it is pressed by the row below the chart.
-PICTURE = {**CONFIG, "displayModeBar": True, "modeBarButtons": [["toImage"]]}
+PICTURE = {**CONFIG, "responsive": False, "displayModeBar": True, "modeBarButtons": [["toImage"]]}
 WIDTH = 960  # pixels of a downloaded picture, whatever the screen
 
 STYLE = """<style>
@@ -148,4 +149,50 @@ def slug(figure: Callable, *names: Name) -> str:
 def _drawn(
     key: str, folder: str, made_from: str, _results: Results, _figure: Callable[..., go.Figure], _names: tuple
 ) -> go.Figure:
-    return _figure(_results, *_names)
+    figure = _figure(_results, *_names)
+    return drawn_once(figure, key + made_from)
+
+
+def drawn_once(figure: go.Figure, revision: str) -> go.Figure:
+    """The same figure, written so that plotly sees when it is given again and does not draw it again.
+
+    Streamlit gives every chart twice. Plotly takes equal templates and equal binary arrays for changes: what the
+    template says is written into the figure, arrays are lists. revision: another one, other data.
+    """
+    layout = figure.layout.to_plotly_json() | {"datarevision": revision}
+    template = layout.pop("template", {})
+    dress, of_traces = dict(template.get("layout", {})), template.get("data", {})
+    axes = {name: dress.pop(name, {}) for name in ("xaxis", "yaxis", "coloraxis")}
+    note = dress.pop("annotationdefaults", {})
+    layout = under(dress, layout)
+    for name in ("xaxis", "yaxis", *layout):
+        kind = name.rstrip("0123456789")
+        if kind in axes and (name in layout or kind != "coloraxis"):
+            layout[name] = under(axes[kind], layout.get(name, {}))
+    for each in figure.data:
+        if each.type == "bar":  # plotly draws no grid between bars, but takes a colour of it for the wish for one
+            across = (each.yaxis or "y") if each.orientation == "h" else (each.xaxis or "x")
+            layout[f"{across[0]}axis{across[1:]}"].setdefault("showgrid", False)
+    layout["annotations"] = [under(note, each) for each in layout.get("annotations", ())]
+    traces = [listed(under(of_traces.get(each.type, [{}])[0], each.to_plotly_json())) for each in figure.data]
+    once = go.Figure(traces, listed(layout), _validate=False)  # every part was checked when it was added
+    once.layout.template = None
+    return once
+
+
+def under(given: dict, own: dict) -> dict:
+    """What is given, and over it what is a figure's own."""
+    both = {**given, **own}
+    for name in given.keys() & own.keys():
+        if isinstance(given[name], dict) and isinstance(own[name], dict):
+            both[name] = under(given[name], own[name])
+    return both
+
+
+def listed(value: Any) -> Any:
+    """The same with lists for arrays, which plotly can compare."""
+    if isinstance(value, dict):
+        return {name: listed(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [listed(each) for each in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value

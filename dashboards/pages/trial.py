@@ -58,6 +58,7 @@ def power(results: Results, name: str) -> None:
             trial.power_by_size,
             conducted.power_by_size,
             name,
+            place="by-size",
             title="Power by size",
             aid=aid + planned(results, name),
         )
@@ -66,7 +67,15 @@ def power(results: Results, name: str) -> None:
             "Were the true difference another and the trials otherwise as they are: their estimates are moved, their "
             "standard errors kept."
         )
-        chart(results, trial.power_by_effect, conducted.power_by_effect, name, title="Power by effect", aid=aid)
+        chart(
+            results,
+            trial.power_by_effect,
+            conducted.power_by_effect,
+            name,
+            place="by-effect",
+            title="Power by effect",
+            aid=aid,
+        )
 
 
 results = page.results()
@@ -82,6 +91,7 @@ with left:
         trial.estimates_of_trials,
         conducted.estimates,
         name,
+        place="estimates",
         title="Estimates",
         aid="Each trial reports one difference; a sound estimator scatters them around the truth.",
     )
@@ -92,6 +102,7 @@ with right:
         conducted.estimates,
         name,
         FIRST,
+        place="intervals",
         title="Does the interval hold the truth?",
         aid="Each line is one trial's interval, in the order of the estimates.",
     )
@@ -114,6 +125,7 @@ with left:
         trial.forest,
         conducted.subgroups,
         name,
+        place="forest",
         title="Effect by subgroup",
         aid="True difference in everyone (diamond) and by subgroup. Whiskers: 95 % intervals.",
     )
@@ -123,6 +135,7 @@ with right:
         trial.spread_by_source,
         conducted.spread,
         name,
+        place="spread",
         title="Spread by source",
         aid="Blue: of one patient. Grey: of the mean. Whiskers: 95 % intervals of the standard deviations.",
     )
