@@ -3,13 +3,13 @@
 import json
 from typing import Any, Literal, NamedTuple
 
-from solvers.pairs import TSITOURAS
+from solvers.pairs import BOGACKI_SHAMPINE, TSITOURAS
 
 TOLERANCE = 1e-5
 FINER = 2  # times the steps, for those who are off
 EVEN = 6  # halvings that a finer engine of the exact tier turns into equal steps
 LEAST = 1e-12  # a tolerance below it asks more than float64 has
-PAIRS = {pair.name: pair for pair in (TSITOURAS,)}
+PAIRS = {pair.name: pair for pair in (TSITOURAS, BOGACKI_SHAMPINE)}
 
 
 class Engine(NamedTuple):

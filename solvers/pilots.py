@@ -12,9 +12,9 @@ import numpy as np
 
 from solvers import code, exact, playback, stiffness
 from solvers.delivery import room
-from solvers.engine import FINER, TOLERANCE, Engine, check_tolerance
+from solvers.engine import FINER, PAIRS, TOLERANCE, Engine, check_tolerance
 from solvers.lived import Lived, Pilots, error, factor, finely, floored, kept
-from solvers.pairs import TSITOURAS
+from solvers.pairs import BOGACKI_SHAMPINE, TSITOURAS, Pair
 from solvers.policy import Policy
 from solvers.replay import Replay
 from solvers.replay import replay as replayer
@@ -25,6 +25,7 @@ from solvers.ways import COUNTS, EXACT_WAYS, HALVINGS, WAYS, Ways
 PILOTS = 64
 ABOVE = 2.0  # times the largest norm of a pilot's linear block: up to which patients are solved with the pilots' mesh
 REFERENCE = 1.0 / 50.0  # of the tolerance: how well the pilots themselves are solved
+ROUGH = 1e-4  # tolerance from which a pair of lower order may keep it with less work, where stability sets the steps
 FINE = (64, 256, 1024, 4096)  # steps of a tick that are tried for them; beyond, no explicit method is
 
 
@@ -49,8 +50,11 @@ def choose(
     check_tolerance(tolerance)
     if twin.ode is None:
         return Engine("own", tolerance)
-    pair = TSITOURAS
-    engine = Engine("explicit", tolerance, pair.name, "c" if code.code(twin, pair) else "jax")
+
+    def by(pair: Pair) -> Engine:
+        return Engine("explicit", tolerance, pair.name, "c" if code.code(twin, pair) else "jax")
+
+    engine = by(TSITOURAS)
     if plan.before or twin.ode.triggers or room(twin, policy, plan.tick, plan.late):
         common = _common(twin, policy, plan, seed, patients, values, engine)
         if common is None:
@@ -65,9 +69,18 @@ def choose(
             # Of fewer steps than those of the pilots' own solution.
             own = exact.rounding(found.norm, plan.tick, found.counts, found.halvings)
             return found._replace(floors=(), rounding=own)
-        if found := _meshed(plan, pilots, WAYS):
+        found = _meshed(plan, pilots, WAYS)
+        if tolerance >= ROUGH and (again := _truth(twin, policy, plan, seed, patients, values, by(BOGACKI_SHAMPINE))):
+            rough = _meshed(plan, again, WAYS)
+            found = min((each for each in (found, rough) if each), key=_work, default=None)
+        if found:
             return found
     return stiffness.choose(twin, policy, plan, seed, patients, values, tolerance)
+
+
+def _work(engine: Engine) -> int:
+    """Evaluations of the right-hand side in a life."""
+    return PAIRS[engine.pair].evaluations * (sum(engine.counts) + sum(engine.halvings))
 
 
 def _meshed(plan: Plan, pilots: Pilots, ways: Sequence[tuple[int, int]]) -> Engine | None:

@@ -128,9 +128,14 @@ class Library:
             if jnp.shape(table) != (many,):
                 raise ValueError(f"table '{name}' has the shape {jnp.shape(table)}; give ({many},)")
         scale = tuple(float(each) for each in floors)
+        # A table that only outputs read stays where it is: XLA may copy operands at every call.
+        read = program.read_by_slopes()
+        blank = (jnp.zeros(1),) * len(program.tables)
 
         def code(t: Any, length: Any, count: Any, halving: Any, y: tuple, p: tuple) -> tuple[tuple, Any]:
-            operands = [jnp.asarray(v, float) for v in (t, length, count, halving, *y, *p)]
+            numbers, rows = p[: len(program.parameters)], p[len(program.parameters) :]
+            rows = tuple(row if i in read else none for i, (row, none) in enumerate(zip(rows, blank, strict=True)))
+            operands = [jnp.asarray(v, float) for v in (t, length, count, halving, *y, *numbers, *rows)]
             scalar = jax.ShapeDtypeStruct((), float)
             call = jax.ffi.ffi_call(self._target, [scalar] * (len(y) + 1), vmap_method="broadcast_all")
             *after, error = call(*operands, floors=np.asarray(scale))

@@ -40,6 +40,10 @@ class Program:
             levels.append(max([own, *(levels[i] for i in node.args)]))
         return levels
 
+    def read_by_slopes(self) -> set[int]:
+        """Numbers of the tables that the slopes read."""
+        return {int(self.nodes[i].given) for i in reached(self.nodes, self.slopes) if self.nodes[i].op == "lookup"}
+
 
 class UnknownPrimitive(Exception):
     """An operation that cannot be written in C."""
@@ -85,15 +89,21 @@ def program(
     )
 
 
-def _live(nodes: list[Node], roots: list[int]) -> tuple[tuple[Node, ...], list[int]]:
+def reached(nodes: Sequence[Node], roots: Sequence[int]) -> set[int]:
+    """Numbers of the nodes that the roots need, and their own."""
     wanted, stack = set(), list(roots)
     while stack:
         i = stack.pop()
         if i not in wanted:
             wanted.add(i)
             stack += nodes[i].args
-    number = {old: new for new, old in enumerate(sorted(wanted))}
-    kept = tuple(nodes[i]._replace(args=tuple(number[a] for a in nodes[i].args)) for i in sorted(wanted))
+    return wanted
+
+
+def _live(nodes: list[Node], roots: list[int]) -> tuple[tuple[Node, ...], list[int]]:
+    wanted = sorted(reached(nodes, roots))
+    number = {old: new for new, old in enumerate(wanted)}
+    kept = tuple(nodes[i]._replace(args=tuple(number[a] for a in nodes[i].args)) for i in wanted)
     return kept, [number[i] for i in roots]
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from solvers.lanes.program import COMPARISONS, PARAMETER, TIME, Node, Program
+from solvers.lanes.program import COMPARISONS, PARAMETER, TIME, Program, reached
 from solvers.pairs import Pair
 
 # Operations of a right-hand side, an elementary function being CALL of them. Up to FEW, two vectors side by side hide
@@ -35,7 +35,7 @@ def source(program: Program, pair: Pair) -> str:
     early = _early(program, waits)
     vectors, call = _shape(program, waits)
     writer = Writer(program, waits, {node: slot for slot, node in enumerate(early)}, vectors)
-    autonomous = TIME not in [waits[i] for i in _reached(program.nodes, program.slopes)]
+    autonomous = TIME not in [waits[i] for i in reached(program.nodes, program.slopes)]
     return "\n".join(
         [
             text("elementary.h"),
@@ -67,19 +67,9 @@ def source(program: Program, pair: Pair) -> str:
 
 def _shape(program: Program, waits: list[int]) -> tuple[int, bool]:
     """Vectors a block, and whether the right-hand side is a call."""
-    late = [program.nodes[i].op for i in _reached(program.nodes, program.slopes) if waits[i] > PARAMETER]
+    late = [program.nodes[i].op for i in reached(program.nodes, program.slopes) if waits[i] > PARAMETER]
     size = sum(CALL if op in ELEMENTARY else 1 for op in late)
     return (1 if FEW < size <= MANY else 2), size > MANY
-
-
-def _reached(nodes: Sequence[Node], roots: Sequence[int]) -> set[int]:
-    reached, stack = set(), list(roots)
-    while stack:
-        i = stack.pop()
-        if i not in reached:
-            reached.add(i)
-            stack += nodes[i].args
-    return reached
 
 
 def _early(program: Program, waits: list[int]) -> list[int]:

@@ -85,7 +85,6 @@ def give(now: Now, clinic: Clinic, memory: Memory, s: Mapping[str, Any]) -> tupl
 
 def best(free: Any, gain: Any, basal: Any, most: Any, low: Any, high: Any) -> Any:
     """The first of the moves beyond basal [U] that minimise the cost. free: glucose without them [mg/dL], (AHEAD,)."""
-    effect = gain * FROM_INSULIN
     # More and less insulin are moves of their own, each with a pace that its own weight allows.
     weights = jnp.array([[ABOVE], [BELOW]])
     signs, limits = jnp.array([[1.0], [-1.0]]), jnp.stack([most, basal])[:, None]
@@ -93,9 +92,9 @@ def best(free: Any, gain: Any, basal: Any, most: Any, low: Any, high: Any) -> An
 
     def step(_: Any, carry: tuple) -> tuple:
         moves, ahead, momentum = carry
-        y = free + effect @ (ahead[0] - ahead[1])
+        y = free + gain * (FROM_INSULIN @ (ahead[0] - ahead[1]))
         off = jnp.maximum(y - high, 0.0) - jnp.maximum(low - y, 0.0)
-        slope = 2.0 * (signs * (off @ effect) + weights * ahead)
+        slope = 2.0 * (signs * gain * (off @ FROM_INSULIN) + weights * ahead)
         after = jnp.clip(ahead - pace * slope, 0.0, limits)
         heavier = (1.0 + jnp.sqrt(1.0 + 4.0 * momentum * momentum)) / 2.0
         return after, after + (momentum - 1.0) / heavier * (after - moves), heavier

@@ -7,11 +7,14 @@ What is chance in a patient's life (meals, counting, the sensor's error, his day
 keyed by the bits of his parameter `chance`: the same under every arm.
 """
 
+import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from solvers.ode import ode_twin
 from solvers.twin import Action, Covariate, Output, Parameter, Spread, log_normal, named
@@ -24,7 +27,7 @@ SUBJECTS = 10
 
 KNOWN = ("weight", "total_daily_insulin", "basal_rate", "carbohydrate_ratio", "correction_factor")
 LOGITS = ("b", "d")
-FARTHEST = 2.0  # SDs: ten people show nothing beyond
+FARTHEST = 2.26  # SDs from the mean: where the farthest of the ten lies; they show nothing beyond
 
 # symbol: name, unit, title
 FITTED = {
@@ -142,25 +145,47 @@ COVARIATES = tuple(
 )
 
 
+# (score, score before it); what a clinic knows is as it is
+ON_OTHERS = np.zeros((len(NAMES), len(NAMES)))
+for _i, _name in enumerate(NAMES):
+    if _name in FITTED:
+        ON_OTHERS[_i, :_i] = WEIGHTS[_i]
+
+
 def symbols(p: Any) -> dict[str, Any]:
     """The symbols of the model that vary between patients.
 
     Each score is what those before it let expect, z_i = sum_j w_ij z_j, and what the patient has beyond that.
     """
-    scores: list[Any] = []
-    values = {}
-    for i, name in enumerate(NAMES):
+    shown = []
+    for name in NAMES:
         value = getattr(p, name) if name in _KNOWN else getattr(p, FITTED[name][0])
-        score = jnp.log(value / (1.0 - value)) if name in LOGITS else jnp.log(value)
-        own = (score - MEANS[i]) / SDS[i]
-        if name in FITTED:
-            own = own + sum(w * z for w, z in zip(WEIGHTS[i], scores, strict=True))
-        own = jnp.clip(own, -FARTHEST, FARTHEST)
-        scores.append(own)
-        if name in FITTED:
-            score = MEANS[i] + SDS[i] * own
-            values[name] = jax.nn.sigmoid(score) if name in LOGITS else jnp.exp(score)
-    return values
+        shown.append(jnp.log(value / (1.0 - value)) if name in LOGITS else jnp.log(value))
+    written = jnp.stack(shown)
+    means, sds = (jnp.reshape(jnp.array(each), (-1, *[1] * (written.ndim - 1))) for each in (MEANS, SDS))
+    own = (written - means) / sds
+
+    def score(i: Any, scores: Any) -> Any:
+        return scores.at[i].set(jnp.clip(own[i] + jnp.dot(jnp.asarray(ON_OTHERS)[i], scores), -FARTHEST, FARTHEST))
+
+    scores = means + sds * jax.lax.fori_loop(0, len(NAMES), score, jnp.zeros_like(own))
+    found = {name: scores[i] for i, name in enumerate(NAMES) if name in FITTED}
+    return {name: jax.nn.sigmoid(each) if name in LOGITS else jnp.exp(each) for name, each in found.items()}
+
+
+def parameters_of(values: Mapping[str, float]) -> dict[str, float]:
+    """The parameters at which `symbols` gives these symbols, in a patient of whom a clinic knows these numbers.
+
+    Raises ValueError for one that lies farther from the mean than any that is drawn.
+    """
+    written = np.array([values[name] for name in NAMES])
+    logit = np.isin(NAMES, LOGITS)
+    z = (np.log(np.divide(written, 1.0 - written, out=written.copy(), where=logit)) - np.array(MEANS)) / np.array(SDS)
+    if (np.abs(z) > FARTHEST).any():
+        raise ValueError(f"{NAMES[int(np.argmax(np.abs(z)))]} lies {np.abs(z).max():.1f} SDs from the mean; write less")
+    own = np.exp(np.array(MEANS) + np.array(SDS) * (z - ON_OTHERS @ z))
+    found = np.divide(own, 1.0 + own, out=own.copy(), where=logit)
+    return {FITTED[name][0]: float(found[i]) for i, name in enumerate(NAMES) if name in FITTED}
 
 
 def derive(p: Any) -> dict[str, Any]:
@@ -169,7 +194,7 @@ def derive(p: Any) -> dict[str, Any]:
     # As a key, each value of `chance` is as good as any other.
     bits = jax.lax.bitcast_convert_type(p.chance, jnp.uint32)
     own = jax.random.wrap_key_data(bits, impl="threefry2x32")
-    eaten, seen, days = (jax.random.fold_in(own, i) for i in range(3))
+    eaten, seen, days = _drawn(own, meal.CHANCES, sensor.CHANCES, day.CHANCES)
     return {
         **values,
         **subject.basal(given),
@@ -177,6 +202,13 @@ def derive(p: Any) -> dict[str, Any]:
         "sensor_error": sensor.errors(seen),
         "sensitivities": day.sensitivities(days, p),
     }
+
+
+def _drawn(key: Any, *shapes: tuple[int, ...]) -> list[jax.Array]:
+    """Standard normals in several shapes, all from one draw."""
+    ends = list(itertools.accumulate(math.prod(shape) for shape in shapes))
+    drawn = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
+    return [some.reshape(shape) for some, shape in zip(drawn, shapes, strict=True)]
 
 
 def initial(p: Any) -> dict[str, Any]:

@@ -39,11 +39,13 @@ class Meals(NamedTuple):
     counted: jax.Array
 
 
-def meals(key: Any, p: Any) -> Meals:
-    """The meals of a patient, by his own random numbers."""
-    count = (DAYS, len(TIMES))
-    moved, sized, erred = (jax.random.normal(jax.random.fold_in(key, i), count) for i in range(3))
-    told = jax.random.uniform(jax.random.fold_in(key, 3), count) >= p.missed_bolus
+CHANCES = (4, DAYS, len(TIMES))
+
+
+def meals(drawn: jax.Array, p: Any) -> Meals:
+    """The meals of a patient. drawn: his own standard normals, CHANCES."""
+    moved, sized, erred, luck = drawn
+    told = jax.scipy.special.ndtr(luck) >= p.missed_bolus
     away = jnp.clip(p.meal_time_sd * moved, -FARTHEST, FARTHEST)
     usual = 24.0 * jnp.arange(DAYS)[:, None] + jnp.asarray(TIMES)
     start = jnp.round((usual + away) / GRID) * GRID

@@ -19,9 +19,11 @@ XI, LAMBDA, GAMMA, DELTA = -5.47, 15.9574, -0.5444, 1.6898  # mg/dL
 LOWEST, HIGHEST = 39.0, 600.0
 
 
-def errors(key: Any) -> jax.Array:
-    """Errors of a life, one every quarter of an hour [mg/dL]."""
-    drawn = jax.random.normal(key, (round(24 * DAYS / EVERY),))
+CHANCES = (round(24 * DAYS / EVERY),)
+
+
+def errors(drawn: jax.Array) -> jax.Array:
+    """Errors of a life, one every quarter of an hour [mg/dL]. drawn: standard normals, CHANCES."""
 
     def step(e: Any, n: Any) -> tuple:
         e = MEMORY * (e + n)
