@@ -10,7 +10,7 @@ from solvers import engine as engines
 from solvers.engine import LEAST, Engine, check_tolerance
 from solvers.explicit import march, steps
 from solvers.ode import ode_twin
-from solvers.pairs import TSITOURAS
+from solvers.pairs import BOGACKI_SHAMPINE, TSITOURAS
 from solvers.pilots import PILOTS, choose
 from solvers.policy import Policy
 from solvers.solve import Plan, solver
@@ -195,6 +195,19 @@ def test_what_neither_is_linear_nor_driven_is_solved_explicitly():
     found = choose(decay(lambda t, y, p: {"x": -p.k * y.x / (1.0 + y.x)}), DAILY, plan, 1, np.arange(8), values)
     assert found.tier == "explicit"
     assert choose(decay(), DAILY, plan, 1, np.arange(8), values, exactly=False).tier == "explicit"
+
+
+def test_where_stability_sets_the_steps_a_pair_of_lower_order_does_with_less_work():
+    plan = Plan(1.0, 24, tuple(range(25)), (0, 24), ("x",))
+    once = Policy("once", lambda p, s: (), lambda t, seen, m, s: ({"dose": jnp.where(t == 0, 100.0, 0.0)}, m))
+    values = {"k": np.linspace(5.0, 10.0, 16)}
+    twin = decay(lambda t, y, p: {"x": p.k * (5.0 + jnp.sin(t / 4.0) - y.x) / (1.0 + 0.001 * y.x)})
+    rough, fine = (choose(twin, once, plan, 1, np.arange(16), values, at, False) for at in (1e-3, 1e-5))
+    assert (rough.pair, fine.pair) == (BOGACKI_SHAMPINE.name, TSITOURAS.name)
+    lives = solver(twin, once, plan, 1, rough, 16)(np.arange(16), values)
+    truth = solver(twin, once, plan, 1, Engine("own", 1e-9), 16)(np.arange(16), values)
+    assert (lives.status == Status.OK).all()
+    assert (off(lives, truth) <= np.minimum(lives.error, rough.tolerance)).all()
 
 
 def test_without_a_compiler_the_same_tier_is_taken(monkeypatch):
