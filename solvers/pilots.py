@@ -85,12 +85,15 @@ def _work(engine: Engine) -> int:
 
 def _meshed(plan: Plan, pilots: Pilots, ways: Sequence[tuple[int, int]]) -> Engine | None:
     """The engine with the cheapest steps on which all pilots keep the tolerance, None where there are none."""
-    tried_by, engine = Ways(plan, pilots, ways), pilots.engine
+    tried_by, engine, before = Ways(plan, pilots, ways), pilots.engine, None
     for bound in engine.tolerance * 2.0 ** np.arange(8.0, -30.0, -0.5):
         best = tried_by.cheapest(bound)
         if best is None:
             break
-        best *= plan.ticks // len(best)
+        if best == before:
+            continue
+        before = best
+        best = best * (plan.ticks // len(best))
         counts, halvings = zip(*best, strict=True)
         tried = engine._replace(counts=counts, halvings=halvings)
         told = kept(tried, *pilots.replay(tried), pilots.truth)
