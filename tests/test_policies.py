@@ -100,7 +100,9 @@ def lives(policy, setup, *changes):
     """Lives of typical patients of the same number, one for each set of changed settings."""
     settings = [policy.changed(each) for each in changes]
     count = len(settings)
-    values = {name: np.full(count, value) for name, value in setup.twin.typical().items()}
+    # Who tells his pump of every meal: what is set for boluses matters.
+    told = {"missed_bolus": 0.0} if setup is PUMPED else {}
+    values = {name: np.full(count, value) for name, value in (setup.twin.typical() | told).items()}
     numbers = {name: np.array([each[name] for each in settings]) for name in policy.settings}
     return free_solver(setup.twin, policy, setup.plan, 7, setup.engine)(np.full(count, 3), values, numbers)
 
