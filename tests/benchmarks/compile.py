@@ -16,7 +16,7 @@ from pathlib import Path
 
 COLD, KEPT = 5.0, 0.5  # s
 ARMS = {
-    "theophylline": ("fixed-oral", "theophylline"),
+    "theophylline": ("low", "theophylline"),
     "warfarin-genotype": ("genotype", "warfarin-inr"),
     "closed-loop": ("hybrid", "glucose"),
 }
@@ -29,13 +29,13 @@ tick: 6 h
 record: every 12 h
 visits: 0, 2 days
 arms:
-  fixed-oral: {policy: fixed-oral, dose: 200 mg, every: 12 h, from: 0 days}
+  low: {policy: fixed-oral, dose: 200 mg, every: 12 h, from: 0 days}
   high: {policy: fixed-oral, dose: 300 mg, every: 12 h, from: 0 days}
 outcomes: [concentration]
 endpoints:
   primary: {time in range: concentration, between: 5 to 15 mg/L, until: 2 days}
 trial: {replicates: 10, subjects: 20, allocation: 1:1}
-analysis: {contrast: high - fixed-oral}
+analysis: {contrast: high - low}
 """
 MEASURED = """
 import json, sys, time
