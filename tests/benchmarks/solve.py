@@ -66,7 +66,9 @@ def prepared(
     twin, tick = models.twin(task), float(task.times[1])
     amounts = {"dose": np.where(np.isin(task.times[:-1], task.doses), task.dose, 0.0)}
     pilots = task.patients(64, seed=7)
-    solve, engine = course(twin, tick, amounts, dict(zip(task.parameters, pilots, strict=True)), tolerance, exactly)
+    solve, engine = course(
+        twin, tick, amounts, dict(zip(task.parameters, pilots, strict=True)), tolerance, exactly=exactly
+    )
     return lambda p: solve(dict(zip(task.parameters, p, strict=True))), engine
 
 
