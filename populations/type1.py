@@ -29,7 +29,7 @@ TABLES = ("simglucose_vpatient_params.csv", "simglucose_Quest.csv")
 CLASSES = ("adult", "adolescent", "child")
 OLDEST = 80
 YOUNGEST = 18
-FARTHEST = 2.0  # SDs: ten people show nothing beyond
+FARTHEST = 2.0  # SDs from the mean: where the farthest of what a clinic knows of the ten lies
 
 
 class Known(NamedTuple):

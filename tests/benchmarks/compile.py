@@ -14,32 +14,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pages import STUDY
+
 COLD, KEPT = 5.0, 0.5  # s
 ARMS = {
     "theophylline": ("low", "theophylline"),
     "warfarin-genotype": ("genotype", "warfarin-inr"),
     "closed-loop": ("hybrid", "glucose"),
 }
-STUDY = """
-study: theophylline
-title: Theophylline
-twin: theophylline
-population: {reference: us-adults, size: 256, sampling: random}
-tick: 6 h
-record: every 12 h
-visits: 0, 2 days
-arms:
-  low: {policy: fixed-oral, dose: 200 mg, every: 12 h, from: 0 days}
-  high: {policy: fixed-oral, dose: 300 mg, every: 12 h, from: 0 days}
-outcomes: [concentration]
-endpoints:
-  primary: {time in range: concentration, between: 5 to 15 mg/L, until: 2 days}
-trial: {replicates: 10, subjects: 20, allocation: 1:1}
-analysis: {contrast: high - low}
-"""
 MEASURED = """
 import json, sys, time
-from solvers import tuning
+import solvers  # sets the flags, before jax
 import jax
 import numpy as np
 from solvers.solve import WIDTH, solver
@@ -88,7 +73,7 @@ def main() -> int:
     print(f"{'twin':16}{'cache':>8}{'pilots':>9}{'tracing':>9}{'compiling':>11}{'first block':>13}{'another':>9}   [s]")
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "study.yaml"
-        own.write_text(STUDY, encoding="utf-8")
+        own.write_text(STUDY.format(size=256), encoding="utf-8")
         for study, (arm, twin) in ARMS.items():
             for state, limit in (("empty", COLD), ("kept", KEPT)):
                 found = measured(str(own) if study == twin else study, arm, Path(folder) / twin)
