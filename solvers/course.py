@@ -88,7 +88,8 @@ def course(
             error = np.where(lives.status == Status.OK, ADAPTED, np.nan)
             parts.append(Course({name: lives.recorded[name].T for name in outputs}, error, lives.status))
         found = _joined(parts)
-        return found, _ranges(np.stack(list(found.outputs.values()), 1))
+        seen = np.stack(list(found.outputs.values()), 1)
+        return found, np.stack([seen.min(0), seen.max(0)])
 
     # Machine code takes whole courses on one mesh; events within ticks are each patient's own.
     together = engine.code == "c" and not room(twin, policy, tick, plan.late)
@@ -164,11 +165,6 @@ def _fast(
     return fast
 
 
-def _ranges(outputs: np.ndarray) -> np.ndarray:
-    """Least and largest, (2, output, patient), of (point, output, patient)."""
-    return np.stack([outputs.min(0), outputs.max(0)])
-
-
 def _march(twin: Twin, engine: Engine, tick: float) -> Callable[..., tuple]:
     """march(y, p, tables, jumps): (state, patient), (parameter, patient), (row, patient) each, one a tick.
 
@@ -187,8 +183,7 @@ def _march(twin: Twin, engine: Engine, tick: float) -> Callable[..., tuple]:
     mesh = engine.counts, engine.halvings, np.full(ticks, tick), engine.floors
 
     def marched(y: np.ndarray, p: np.ndarray, tables: Sequence[np.ndarray], jumps: list) -> tuple:
-        found = march(0.0, y, p, *mesh, jumps, record, tables)
-        return (*found, _ranges(found.outputs))
+        return march(0.0, y, p, *mesh, jumps, record, tables)
 
     return marched
 

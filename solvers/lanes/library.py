@@ -17,11 +17,13 @@ from solvers.pairs import Pair
 
 
 class Marched(NamedTuple):
-    """y: (state, n). error: (n,), see `march` of solvers/explicit.py. outputs: (recorded, output, n)."""
+    """y: (state, n). error: (n,), see `march` of solvers/explicit.py. outputs: (recorded, output, n).
+    ranges: (2, output, n), their least and largest; infinities where nothing is recorded."""
 
     y: np.ndarray
     error: np.ndarray
     outputs: np.ndarray
+    ranges: np.ndarray
 
 
 class Library:
@@ -33,7 +35,7 @@ class Library:
         self._march = self._code.march
         self._march.restype = None
         number, data = ctypes.c_int64, ctypes.c_void_p
-        self._march.argtypes = [number, number, ctypes.c_double, *[data] * 12]
+        self._march.argtypes = [number, number, ctypes.c_double, *[data] * 13]
         self._target = f"trialtwin_{path.rpartition('/')[2]}"
         jax.ffi.register_ffi_target(self._target, jax.ffi.pycapsule(self._code.advance), platform="cpu")
 
@@ -91,7 +93,9 @@ class Library:
             raise ValueError(f"there are {len(added)} jumps for {many} intervals; give one an interval, or None for it")
         if (counts < 1).any() or (halvings < 0).any():
             raise ValueError("an interval has no step; give counts of at least 1 and halvings of at least 0")
-        result = Marched(np.empty((states, n)), np.empty(n), np.empty((int(marks.sum()), len(self.program.outputs), n)))
+        seen = len(self.program.outputs)
+        outputs, ranges = np.empty((int(marks.sum()), seen, n)), np.empty((2, seen, n))
+        result = Marched(np.empty((states, n)), np.empty(n), outputs, ranges)
         places = (ctypes.c_void_p * many)(*(None if jump is None else jump.ctypes.data for jump in added))
         joined = np.ascontiguousarray(np.concatenate(rows)) if len(rows) > 1 else np.ascontiguousarray(rows)
         given = (y, p, joined, counts, halvings, lengths, scale)

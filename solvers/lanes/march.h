@@ -50,11 +50,11 @@ INLINE void hint(const double *from, int64_t at, int64_t n, int rows) {
 }
 
 /* y, to: (S, n); p: (P, n); tables: the rows of all, each (n), one after another; jumps: null, or one address an interval, of (S, n) or null; record: (intervals + 1);
-   outputs: (recorded, O, n); error: (n). The outputs of a point are those before its jump. */
+   outputs: (recorded, O, n), before the jump of their point; ranges: (2, O, n), their least and largest; error: (n). */
 __attribute__((visibility("default"))) void march(
     int64_t n, int64_t intervals, double time, const double *y, const double *p, const double *tables,
     const int64_t *counts, const int64_t *halvings, const double *lengths, const double *floors, const double *const *jumps,
-    const uint8_t *record, double *to, double *error, double *outputs) {
+    const uint8_t *record, double *to, double *error, double *outputs, double *ranges) {
     Scaled scaled = {0};
     Tables given_tables = {.n = n}, *g = &given_tables;
     for (int j = 0; j < T; tables += lengths_of[j++] * n) g->from[j] = tables, g->row[j] = n, g->lane[j] = 1;
@@ -62,6 +62,8 @@ __attribute__((visibility("default"))) void march(
         g->at = at;
         vd state[S * U], slope[S * U] = {0}, errors[U] = {0}, jump[U];
         vd given[SOME(P) * U], q[SOME(Q) * U], out[SOME(O) * U];
+        vd low[SOME(O) * U], high[SOME(O) * U];
+        for (int j = 0; j < O * U; j++) low[j] = B(__builtin_inf()), high[j] = -low[j];
         for (int s = 0; s < S; s++) load(state + s * U, y + s * n, at, n);
         for (int j = 0; j < P; j++) load(given + j * U, p + j * n, at, n);
         prepare(given, q);
@@ -71,6 +73,7 @@ __attribute__((visibility("default"))) void march(
             if (record[k]) {
                 seen(t, state, q, out TABLED(, g));
                 for (int j = 0; j < O; j++, row += n) store(row, out + j * U, at, n);
+                for (int j = 0; j < O * U; j++) low[j] = min_(low[j], out[j]), high[j] = max_(high[j], out[j]);
                 hint(row, at, n, O);
             }
             if (k == intervals) break;
@@ -91,6 +94,8 @@ __attribute__((visibility("default"))) void march(
         }
         judge(state, slope, errors);
         for (int s = 0; s < S; s++) store(to + s * n, state + s * U, at, n);
+        for (int j = 0; j < O; j++)
+            store(ranges + j * n, low + j * U, at, n), store(ranges + (O + j) * n, high + j * U, at, n);
         store(error, errors, at, n);
     }
 }
