@@ -2,5 +2,6 @@
 
 from solvers.lanes.library import Library, Marched, library, reason
 from solvers.lanes.program import Program, program
+from solvers.lanes.recurrence import Recurrence, recurrence
 
-__all__ = ["Library", "Marched", "Program", "library", "program", "reason"]
+__all__ = ["Library", "Marched", "Program", "Recurrence", "library", "program", "reason", "recurrence"]

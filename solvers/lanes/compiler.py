@@ -22,13 +22,13 @@ class NoCompiler(Exception):
     """Why there is no machine code, in a sentence."""
 
 
-def built(source: str) -> Path:
-    """The shared library of a C source, from the cache where it is there.
+def built(source: str, more: tuple[str, ...] = ()) -> Path:
+    """The shared library of a C source, from the cache where it is there. more: flags of its own.
 
     Raises NoCompiler where none is found or it refuses the source.
     """
     compiler = _compiler()
-    key = "\n".join([source, *FLAGS, _version(*compiler), _processor(), jaxlib.__version__])
+    key = "\n".join([source, *FLAGS, *more, _version(*compiler), _processor(), jaxlib.__version__])
     name = hashlib.sha256(key.encode()).hexdigest()
     folder = cache()
     target = folder / f"{name}.so"
@@ -38,7 +38,7 @@ def built(source: str) -> Path:
     with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as scratch:
         text, made = Path(scratch) / "lanes.c", Path(scratch) / "lanes.so"
         text.write_text(source, encoding="utf-8")
-        command = [*compiler, *FLAGS, f"-I{jax.ffi.include_dir()}", "-o", str(made), str(text), "-lm"]
+        command = [*compiler, *FLAGS, *more, f"-I{jax.ffi.include_dir()}", "-o", str(made), str(text), "-lm"]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             raise NoCompiler(f"{compiler[0]} refused the generated C: {run.stderr.strip()[:300]}")

@@ -22,20 +22,41 @@ typedef int64_t vl __attribute__((vector_size(8 * W)));
 typedef uint64_t vu __attribute__((vector_size(8 * W)));
 
 INLINE vd B(double x) { return x - (vd){0}; } /* x - 0 keeps a negative zero */
-INLINE vd select_(vl m, vd a, vd b) { return (vd)((m & (vl)a) | (~m & (vl)b)); }
-
+/* Conditions, a bit or a word a lane; & | ^ ~ work on both. */
 #if W == 8
+typedef __mmask8 vm;
+INLINE vm lt_(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+INLINE vm le_(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
+INLINE vm eq_(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+INLINE vm ne_(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); }
+INLINE vm all_(int64_t whether) { return (vm)-whether; }
+INLINE vd bits_(vm m) { return (vd)_mm512_movm_epi64(m); }
+INLINE vm from_bits_(vd x) { return _mm512_movepi64_mask((__m512i)x); }
+INLINE vd select_(vm m, vd a, vd b) { return _mm512_mask_blend_pd(m, b, a); }
+INLINE vd max_(vd a, vd b) { return _mm512_mask_blend_pd(ne_(a, a), _mm512_max_pd(a, b), a); } /* of a nan a nan */
+INLINE vd min_(vd a, vd b) { return _mm512_mask_blend_pd(ne_(a, a), _mm512_min_pd(a, b), a); }
 INLINE vd fma_(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vd fnma_(vd a, vd b, vd c) { return _mm512_fnmadd_pd(a, b, c); }
 INLINE vd fms_(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); }
 INLINE vd sqrt_(vd x) { return _mm512_sqrt_pd(x); }
 INLINE vd atleast_(vd x, double c) { return _mm512_max_pd(B(c), x); } /* these two hand on a nan */
 INLINE vd atmost_(vd x, double c) { return _mm512_min_pd(B(c), x); }
-INLINE int any_(vl m) { return _mm512_movepi64_mask((__m512i)m) != 0; }
+INLINE int any_(vm m) { return m != 0; }
 #else
-INLINE vd atleast_(vd x, double c) { return select_(x < c, B(c), x); }
-INLINE vd atmost_(vd x, double c) { return select_(x > c, B(c), x); }
-INLINE int any_(vl m) {
+typedef vl vm;
+INLINE vm lt_(vd a, vd b) { return (vl)(a < b); }
+INLINE vm le_(vd a, vd b) { return (vl)(a <= b); }
+INLINE vm eq_(vd a, vd b) { return (vl)(a == b); }
+INLINE vm ne_(vd a, vd b) { return (vl)(a != b); }
+INLINE vm all_(int64_t whether) { return (vl){0} - whether; }
+INLINE vd bits_(vm m) { return (vd)m; }
+INLINE vm from_bits_(vd x) { return (vl)x; }
+INLINE vd select_(vm m, vd a, vd b) { return (vd)((m & (vl)a) | (~m & (vl)b)); }
+INLINE vd max_(vd a, vd b) { return select_(lt_(b, a) | ne_(a, a), a, b); }
+INLINE vd min_(vd a, vd b) { return select_(lt_(a, b) | ne_(a, a), a, b); }
+INLINE vd atleast_(vd x, double c) { return select_(lt_(x, B(c)), B(c), x); }
+INLINE vd atmost_(vd x, double c) { return select_(lt_(B(c), x), B(c), x); }
+INLINE int any_(vm m) {
     int64_t any = 0;
     for (int i = 0; i < W; i++) any |= m[i];
     return any != 0;
@@ -67,30 +88,36 @@ INLINE vd sqrt_(vd x) {
 #define MAGIC 6755399441055744.0 /* 1.5 2^52: added to a number it leaves the nearest whole one in the low bits */
 #define NAN_ B(__builtin_nan(""))
 #define INF_ __builtin_inf()
+#define ZERO_ B(0.0)
 
 INLINE vd abs_(vd x) { return (vd)((vl)x & ~SIGN); }
 INLINE vd copysign_(vd x, vd s) { return (vd)(((vl)x & ~SIGN) | ((vl)s & SIGN)); }
-INLINE vd sign_(vd x) { return select_(x > 0, B(1.0), select_(x < 0, B(-1.0), x)); }
-INLINE vd max_(vd a, vd b) { return select_((vl)(a > b) | (vl)(a != a), a, b); }
-INLINE vd min_(vd a, vd b) { return select_((vl)(a < b) | (vl)(a != a), a, b); }
+INLINE vd sign_(vd x) { return select_(lt_(ZERO_, x), B(1.0), select_(lt_(x, ZERO_), B(-1.0), x)); }
 INLINE double largest(double a, double b) { return a > b || a != a ? a : b; } /* the same, of one number */
 INLINE double least(double a, double b) { return a < b || a != a ? a : b; }
+#if W == 8
+INLINE vd rint_(vd x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vd floor_(vd x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+INLINE vd ceil_(vd x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
+INLINE vd trunc_(vd x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+#else
 INLINE vd rint_(vd x) { /* to even; beyond 2^52 all are whole */
     vd big = copysign_(B(4503599627370496.0), x);
-    return select_(abs_(x) < 4503599627370496.0, copysign_((x + big) - big, x), x);
+    return select_(lt_(abs_(x), B(4503599627370496.0)), copysign_((x + big) - big, x), x);
 }
 INLINE vd floor_(vd x) {
     vd r = rint_(x);
-    return select_(r > x, r - 1.0, r);
+    return select_(lt_(x, r), r - 1.0, r);
 }
 INLINE vd ceil_(vd x) {
     vd r = rint_(x);
-    return select_(r < x, r + 1.0, r);
+    return select_(lt_(r, x), r + 1.0, r);
 }
 INLINE vd trunc_(vd x) { return copysign_(floor_(abs_(x)), x); }
+#endif
 INLINE vd away_(vd x) { /* nearest, halves away from zero */
     vd a = abs_(x), r = floor_(a);
-    return copysign_(select_(a - r >= 0.5, r + 1.0, r), x);
+    return copysign_(select_(le_(B(0.5), a - r), r + 1.0, r), x);
 }
 
 /* p 2^n for whole |n| < 2^11, gradual underflow included */
@@ -143,21 +170,30 @@ INLINE vd expm1_(vd x) {
 INLINE vd logistic_(vd x) { return 1.0 / (1.0 + exp_(-x)); }
 INLINE vd tanh_(vd x) { /* e/(e + 2), or 1 - 2/(e + 2) where that loses no digit, with e = exp(2 x) - 1 */
     vd a = abs_(x), e = expm1_(atmost_(a + a, 44.0)), d = e + 2.0, over = 1.0 / d;
-    vl small = e < 2.0;
+    vm small = lt_(e, B(2.0));
     vd top = select_(small, e, B(-2.0)), q = top * over;
     q = fma_(fnma_(q, e - (d - 2.0), fnma_(q, d, top)), over, q); /* what d and the product lost */
     return copysign_(select_(small, q, 1.0 + q), x);
 }
 
 /* x = 2^e m with m in [sqrt(1/2), sqrt(2)); sense only for finite x > 0 */
+#if W == 8
 INLINE vd split_(vd x, vd *m) {
-    vl tiny = x < 2.2250738585072014e-308;
+    vd whole = _mm512_getmant_pd(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero), e = _mm512_getexp_pd(x);
+    vm large = le_(B(1.4142135623730951), whole);
+    *m = select_(large, 0.5 * whole, whole);
+    return select_(large, e + 1.0, e);
+}
+#else
+INLINE vd split_(vd x, vd *m) {
+    vm tiny = lt_(x, B(2.2250738585072014e-308));
     x = select_(tiny, x * 18014398509481984.0, x); /* 2^54 */
     vl i = (vl)x - 0x3fe6a09e667f3bcd;             /* bits of sqrt(1/2) */
     *m = (vd)((vl)x - (i & (int64_t)0xfff0000000000000));
     vl e = (vl)((vu)(i + 0x4000000000000000) >> 52);
     return (vd)(e + 0x4338000000000000) - (MAGIC + 1024.0) - select_(tiny, B(54.0), B(0.0));
 }
+#endif
 /* (log((1 + s)/(1 - s)) - 2 s) / s^3, z = s^2, to 3e-16 */
 INLINE vd log_tail(vd z) {
     vd z2 = z * z;
@@ -166,9 +202,17 @@ INLINE vd log_tail(vd z) {
     vd c = fma_(z, B(0.1533167403016786), B(0.18182890556695602));
     return fma_(z2, fma_(z2, fma_(z2, B(0.1461703754879165), c), b), a);
 }
-INLINE vd log_ends(vd x, vd r) { /* 0, infinity, and what has no logarithm */
-    return select_((vl)(x > 0) & (vl)(x < INF_), r, select_(x == 0, B(-INF_), select_(x > 0, x, NAN_)));
+/* 0, infinity, and what has no logarithm */
+#if W == 8
+INLINE vd log_ends(vd x, vd r) { /* by class, from the right: nan, nan, 0, 1, -infinity, infinity, below 0, above */
+    return _mm512_fixupimm_pd(r, x, _mm512_set1_epi64(0x03530422), 0);
 }
+#else
+INLINE vd log_ends(vd x, vd r) {
+    vm above = lt_(ZERO_, x);
+    return select_(above & lt_(x, B(INF_)), r, select_(eq_(x, ZERO_), B(-INF_), select_(above, x, NAN_)));
+}
+#endif
 INLINE vd log_(vd x) { /* the sum as in fdlibm's e_log.c */
     vd m, e = split_(x, &m), f = m - 1.0, s = f / (2.0 + f), z = s * s, half = 0.5 * f * f;
     vd r = fma_(s, fma_(z, log_tail(z), half), e * LOG2_LOW);
@@ -176,8 +220,8 @@ INLINE vd log_(vd x) { /* the sum as in fdlibm's e_log.c */
 }
 INLINE vd log1p_(vd x) {
     vd u = 1.0 + x, b = u - 1.0, lost = (1.0 - (u - b)) + (x - b), r = log_(u);
-    r = select_((vl)(u > 0) & (vl)(u < INF_), r + lost / u, r);
-    return select_(x == 0, x, r);
+    r = select_(lt_(ZERO_, u) & lt_(u, B(INF_)), r + lost / u, r);
+    return select_(eq_(x, ZERO_), x, r);
 }
 
 /* x^y = exp(y log x), the logarithm in two parts; 4 ulp, and up to 8 where |y log x| is some hundreds */
@@ -192,15 +236,24 @@ INLINE vd pow_(vd x, vd y) {
     vd log_low = (sum - log_high) + low;
     log_high = log_ends(ax, log_high);
     vd p = y * log_high, p_low = fma_(y, log_low, fms_(y, log_high, p));
-    vd r = exp_sum(p, select_(abs_(p) < 1000.0, p_low, B(-0.0)));
-    r = select_((vl)(y == 0) | (vl)(ax == 1.0), B(1.0), r);
-    vl whole = rint_(y) == y, odd = whole & (vl)(rint_(0.5 * y) != 0.5 * y);
-    vl negative = (vl)copysign_(B(1.0), x) < 0;
+    vd r = exp_sum(p, select_(lt_(abs_(p), B(1000.0)), p_low, B(-0.0)));
+    r = select_(eq_(y, ZERO_) | eq_(ax, B(1.0)), B(1.0), r);
+    vm whole = eq_(rint_(y), y), odd = whole & ne_(rint_(0.5 * y), 0.5 * y);
+    vm negative = lt_(copysign_(B(1.0), x), ZERO_);
     r = select_(negative & odd, -r, r);
-    r = select_((vl)(x < 0) & (vl)(x > -INF_) & ~whole, NAN_, r);
-    return select_((vl)(x != x) & (vl)(y != 0), x, r);
+    r = select_(lt_(x, ZERO_) & lt_(B(-INF_), x) & ~whole, NAN_, r);
+    return select_(ne_(x, x) & ne_(y, ZERO_), x, r);
 }
 
+/* (sin(r) - r) / r^3 on |r| <= pi/2, z = r^2 */
+INLINE vd sin_tail(vd z) {
+    vd z2 = z * z, z4 = z2 * z2;
+    vd p = fma_(z, B(0.008333333333333316), B(-0.16666666666666666));
+    vd q = fma_(z, B(2.7557319219162273e-06), B(-0.00019841269841254971));
+    vd s = fma_(z, B(1.6058977304519656e-10), B(-2.5052107616873647e-08));
+    vd t = fma_(z, B(2.731441604451164e-15), B(-7.643970043159376e-13));
+    return fma_(z4, fma_(z2, t, s), fma_(z2, q, p));
+}
 /* x - n pi by Cody & Waite, Software Manual for the Elementary Functions, 1980, chapter 8: pi in three numbers, every
    product with what it loses. n: whole or a half. Good to |x| = 2^45; beyond, where neighbouring numbers are hundredths
    of a radian apart, sine and cosine are nan. */
@@ -211,13 +264,12 @@ INLINE vd sin_reduced(vd x, vd n) {
     vd lost_b = (a - (b - back)) - (lost + back);
     vd c = n * 1.2246467991473532e-16, lost_c = fms_(n, B(1.2246467991473532e-16), c);
     vd r = b - c, low = ((b - r) - c) + (lost_b - fma_(n, B(-2.9947698097183397e-33), lost_c));
-    vd z = r * r, z2 = z * z, z4 = z2 * z2;
-    vd p = fma_(z, B(0.008333333333333316), B(-0.16666666666666666));
-    vd q = fma_(z, B(2.7557319219162273e-06), B(-0.00019841269841254971));
-    vd s = fma_(z, B(1.6058977304519656e-10), B(-2.5052107616873647e-08));
-    vd t = fma_(z, B(2.731441604451164e-15), B(-7.643970043159376e-13));
-    p = fma_(z4, fma_(z2, t, s), fma_(z2, q, p));
-    return select_(abs_(x) <= BEYOND_PHASE, r + fma_(r * z, p, fnma_(0.5 * z, low, low)), NAN_);
+    vd z = r * r, more = fma_(r * z, sin_tail(z), fnma_(0.5 * z, low, low));
+    return select_(le_(abs_(x), B(BEYOND_PHASE)), r + more, NAN_);
+}
+INLINE vd sin_near_(vd x) { /* |x| <= pi/2 */
+    vd z = x * x;
+    return x + x * z * sin_tail(z);
 }
 INLINE vd sin_(vd x) {
     vd n = fma_(x, B(0.3183098861837907), B(MAGIC));

@@ -82,7 +82,7 @@ __attribute__((visibility("default"))) void march(
                 for (int s = 0; s < S; s++) {
                     load(jump, jumps[k] + s * n, at, n);
                     for (int u = 0; u < U; u++)
-                        if (any_((vl)(jump[u] != 0.0))) fresh = 1, state[s * U + u] += jump[u];
+                        if (any_(ne_(jump[u], ZERO_))) fresh = 1, state[s * U + u] += jump[u];
                 }
             /* the last slopes are the first ones, bit for bit, unless rounding left their time elsewhere */
             if (!AUTONOMOUS && t != reached) fresh = 1;

@@ -1,26 +1,17 @@
 """C over lanes from a program and a pair."""
 
 import functools
-import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from solvers.lanes.program import COMPARISONS, PARAMETER, TIME, Program, reached
+from solvers.lanes.program import PARAMETER, TIME, Program, reached
+from solvers.lanes.writer import Writer, early
 from solvers.pairs import Pair
 
 # Operations of a right-hand side, an elementary function being CALL of them. Up to FEW, two vectors side by side hide
 # the time that each operation takes; up to MANY, there is enough to do in one. Beyond, a copy for every stage takes
 # long to compile.
 FEW, MANY, CALL = 150, 400, 20
-# Of what is the same for all patients, taken once and not in every lane.
-PLAIN = {
-    **{"add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-({})"},
-    **{"floor": "__builtin_floor({})", "ceil": "__builtin_ceil({})", "trunc": "__builtin_trunc({})"},
-    **{op: f"{{}} {infix} {{}}" for op, infix in COMPARISONS.items()},
-    **{"and": "{} & {}", "or": "{} | {}", "xor": "{} ^ {}", "not": "!{}", "select": "{} ? {} : {}"},
-    **{"max": "largest({}, {})", "min": "least({}, {})"},
-}
 ELEMENTARY = {"exp", "exp2", "expm1", "log", "log1p", "tanh", "logistic", "sin", "cos", "tan", "pow"}
 
 
@@ -32,14 +23,14 @@ def text(name: str) -> str:
 def source(program: Program, pair: Pair) -> str:
     """A whole file: elementary functions, the program's own, and what marches them."""
     waits = program.waits()
-    early = _early(program, waits)
+    known = early(program, waits)
     vectors, call = _shape(program, waits)
-    writer = Writer(program, waits, {node: slot for slot, node in enumerate(early)}, vectors)
+    writer = Writer(program, waits, {node: slot for slot, node in enumerate(known)}, vectors)
     autonomous = TIME not in [waits[i] for i in reached(program.nodes, program.slopes)]
     return "\n".join(
         [
             text("elementary.h"),
-            f"enum {{ S = {len(program.states)}, P = {len(program.parameters)}, Q = {len(early)}, "
+            f"enum {{ S = {len(program.states)}, P = {len(program.parameters)}, Q = {len(known)}, "
             f"O = {len(program.outputs)}, T = {len(program.tables)}, U = {vectors}, AUTONOMOUS = {int(autonomous)} }};",
             "#define SOME(n) ((n) ? (n) : 1) /* C has no empty arrays */",
             f"static const int64_t lengths_of[SOME(T)] = {{{', '.join(str(n) for _, n in program.tables) or 0}}};",
@@ -47,7 +38,7 @@ def source(program: Program, pair: Pair) -> str:
             f"#define TABLED(...) {'__VA_ARGS__' if program.tables else ''}",
             text("tables.h"),
             "static __attribute__((noinline)) void prepare(const vd *restrict p, vd *restrict q) {",
-            *writer.early(early),
+            *writer.early(known),
             "}",
             f"static {'__attribute__((noinline))' if call else 'inline __attribute__((always_inline))'}",
             "void slopes(double t, const vd *restrict y, const vd *restrict q, vd *restrict k",
@@ -65,123 +56,32 @@ def source(program: Program, pair: Pair) -> str:
     )
 
 
+def turning(program: Program) -> str:
+    """A whole file for a program whose slopes are the next values of its states."""
+    waits = program.waits()
+    known = early(program, waits)
+    writer = Writer(program, waits, {node: slot for slot, node in enumerate(known)}, vectors=1)
+    return "\n".join(
+        [
+            text("elementary.h"),
+            f"enum {{ S = {len(program.states)}, P = {len(program.parameters)}, Q = {len(known)}, U = 1 }};",
+            "#define SOME(n) ((n) ? (n) : 1) /* C has no empty arrays */",
+            "static __attribute__((noinline)) void prepare(const vd *restrict p, vd *restrict q) {",
+            *writer.early(known),
+            "}",
+            "static __attribute__((noinline)) void turn(double t, vd *restrict y, const vd *restrict q) {",
+            *writer.late(program.slopes, "y", in_place=True),
+            "}",
+            text("recurrence.h"),
+        ]
+    )
+
+
 def _shape(program: Program, waits: list[int]) -> tuple[int, bool]:
     """Vectors a block, and whether the right-hand side is a call."""
     late = [program.nodes[i].op for i in reached(program.nodes, program.slopes) if waits[i] > PARAMETER]
     size = sum(CALL if op in ELEMENTARY else 1 for op in late)
     return (1 if FEW < size <= MANY else 2), size > MANY
-
-
-def _early(program: Program, waits: list[int]) -> list[int]:
-    """Nodes known before the first step that later ones, or results, need."""
-    needed = [i for j, node in enumerate(program.nodes) if waits[j] > PARAMETER for i in node.args]
-    needed += [*program.slopes, *program.outputs]
-    return sorted({i for i in needed if waits[i] == PARAMETER and program.nodes[i].op != "constant"})
-
-
-class Writer:
-    def __init__(self, program: Program, waits: list[int], slots: dict[int, int], vectors: int) -> None:
-        self.nodes, self.waits, self.slots, self.vectors = program.nodes, waits, slots, vectors
-        self.plain: list[bool] = []
-        for node in self.nodes:
-            alone = node.op in PLAIN and all(self.plain[a] for a in node.args)
-            self.plain.append(alone or node.op in ("constant", "time"))
-
-    def early(self, roots: Sequence[int]) -> list[str]:
-        return self.section(roots, "q", slotted=False)
-
-    def late(self, roots: Sequence[int], target: str) -> list[str]:
-        return self.section(roots, target, slotted=True)
-
-    def section(self, roots: Sequence[int], target: str, slotted: bool) -> list[str]:
-        def known(i: int) -> bool:
-            return slotted and self.waits[i] == PARAMETER and not self.plain[i]
-
-        inside: set[int] = set()
-        stack = [i for i in roots if not known(i)]
-        while stack:
-            i = stack.pop()
-            if i not in inside:
-                inside.add(i)
-                stack += [a for a in self.nodes[i].args if not known(a)]
-        uses = Counter(a for i in inside for a in self.nodes[i].args) + Counter(roots)
-        # a product that is read once, by a sum, is part of the sum
-        fused: dict[int, int] = {}
-        for i in sorted(inside):
-            if self.nodes[i].op in ("add", "sub"):
-                for a in self.nodes[i].args:
-                    if (
-                        a in inside
-                        and not self.plain[a]
-                        and self.nodes[a].op == "mul"
-                        and uses[a] == 1
-                        and i not in fused
-                    ):
-                        fused[i] = a
-        gone = set(fused.values())
-        lines = []
-        for i in sorted(inside - gone):
-            node = self.nodes[i]
-            if node.op in ("constant", "state", "parameter", "time"):
-                continue
-            if self.plain[i]:
-                kind = "int64_t" if self.logical(i) else "double"
-                lines.append(f"    const {kind} s{i} = {PLAIN[node.op].format(*(self.once(a) for a in node.args))};")
-                continue
-            kind = "vl" if self.logical(i) else "vd"
-            for u in range(self.vectors):
-                lines.append(f"    const {kind} v{i}_{u} = {self.expression(i, fused.get(i), u, slotted)};")
-        for number, i in enumerate(roots):
-            for u in range(self.vectors):
-                lines.append(f"    {target}[{number * self.vectors + u}] = {self.name(i, u, slotted)};")
-        return lines
-
-    def logical(self, i: int) -> bool:
-        return self.nodes[i].op in COMPARISONS or self.nodes[i].op in ("and", "or", "not", "xor")
-
-    def once(self, i: int) -> str:
-        """A node that is the same for all, as one number."""
-        node = self.nodes[i]
-        return _number(float(node.given)) if node.op == "constant" else "t" if node.op == "time" else f"s{i}"
-
-    def name(self, i: int, u: int, slotted: bool) -> str:
-        node = self.nodes[i]
-        number = int(node.given) * self.vectors + u if node.op in ("state", "parameter") else 0
-        if node.op == "state":
-            return f"y[{number}]"
-        if self.plain[i]:
-            return f"((vl){{0}} - {self.once(i)})" if self.logical(i) else f"B({self.once(i)})"
-        if slotted and i in self.slots:
-            slot = f"q[{self.slots[i] * self.vectors + u}]"
-            return f"(vl){slot}" if self.logical(i) else slot
-        return f"p[{number}]" if node.op == "parameter" else f"v{i}_{u}"
-
-    def expression(self, i: int, product: int | None, u: int, slotted: bool) -> str:
-        node = self.nodes[i]
-        names = [self.name(a, u, slotted) for a in node.args]
-        if product is not None:
-            factors = ", ".join(self.name(a, u, slotted) for a in self.nodes[product].args)
-            first = node.args[0] == product
-            other = names[1] if first else names[0]
-            function = "fma_" if node.op == "add" else ("fms_" if first else "fnma_")
-            return f"{function}({factors}, {other})"
-        if node.op == "lookup":
-            place = self.once(node.args[0]) if self.plain[node.args[0]] else f"{names[0]}[0]"
-            return f"lookup_(g, {int(node.given)}, {place}, {u})"
-        if node.op in COMPARISONS:
-            return f"(vl)({names[0]} {COMPARISONS[node.op]} {names[1]})"
-        infix = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
-        if node.op in infix:
-            return f"{names[0]} {infix[node.op]} {names[1]}"
-        if node.op in ("neg", "not"):
-            return f"{'-' if node.op == 'neg' else '~'}({names[0]})"
-        return f"{node.op}_({', '.join(names)})"
-
-
-def _number(x: float) -> str:
-    if math.isnan(x):
-        return '__builtin_nan("")'
-    return f"{'-' if x < 0 else ''}__builtin_inf()" if math.isinf(x) else repr(x)
 
 
 def _step(states: int, vectors: int, pair: Pair) -> list[str]:
@@ -230,7 +130,7 @@ def _step(states: int, vectors: int, pair: Pair) -> list[str]:
     return [
         "/* march.h looks for a nan */",
         "INLINE void larger_(vd n, vd m, vd *up, vd *down) {",
-        "    vl more = (vl)(n * *down > *up * m);",
+        "    vm more = lt_(*up * m, n * *down);",
         "    *up = select_(more, n, *up), *down = select_(more, m, *down);",
         "}",
         f"enum {{ TABLEAU = {len(weights)} }};",
