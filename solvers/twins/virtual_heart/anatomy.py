@@ -3,8 +3,8 @@
 The left ventricle is made of its own dimensions; the other chambers are those of the published healthy heart (Van Osta
 2024), scaled by what differs from a normal echo. Published: mass (Devereux; Lang 2015, J Am Soc Echocardiogr 28:1),
 volume (Teichholz 1976, Am J Cardiol 37:7), normal ranges (Lang 2015), the healthy walls. Assumed: a sphere for the left
-ventricle, its sarcomere length at end of diastole, the septal share, right ventricle as basal diameter squared, atria as
-volume to the power 2/3, the right atrium as the left one, and what scar does.
+ventricle, its sarcomere length at end of diastole, the septal share, a right ventricle by its basal diameter squared,
+both atria by the left one's volume to the power 2/3, and what scar does.
 """
 
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ HEALTHY_RIGHT_ATRIUM = Wall(40.16 * CM2, 2.145 * ML)
 
 
 class Echo(NamedTuple):
-    """What echocardiography measures. The left ventricle's dimensions are needed; NaN for others that were not taken."""
+    """What echocardiography measures. The left ventricle's dimensions are needed; NaN for others not taken."""
 
     lvidd: Any  # cm, inner diameter, end of diastole
     lvids: Any  # cm, end of systole

@@ -77,6 +77,7 @@ def _inserted() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 ALONG, KIND = _along()
+DIAGONAL = (5, 6, 7)  # kinds, that across the apex with them
 INSERTED, ROUND, THROUGH = _inserted()
 
 

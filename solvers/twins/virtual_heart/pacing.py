@@ -34,9 +34,8 @@ def _at(times: dict[int, float]) -> np.ndarray:
 LEFT_BUNDLE = _at({RING + 1: 0.0, RING + 2: 0.0, RING + 0: 0.008, RING + 3: 0.008})
 RIGHT_BUNDLE = _at({LEFT + MID: 0.010, LEFT + APEX: 0.006})
 RIGHT_ALONE = _at({LEFT + MID: 0.005, LEFT + APEX: 0.0})
-BEYOND = _at(
-    {RING * ring + k: 0.0 for ring in (MID, APEX) for k in SEPTAL}
-)  # left side of the septum, reached through it
+# What then lies beyond the septum.
+BEYOND = _at({RING * ring + k: 0.0 for ring in (MID, APEX) for k in SEPTAL})
 LEFT_AREA = _at({RING + 1: 0.0, RING + 2: 0.0, RING + 0: 0.010, RING + 3: 0.010})
 
 
