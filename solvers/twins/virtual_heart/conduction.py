@@ -142,13 +142,11 @@ def shortest(delays: jax.Array, softness: float | None = None) -> jax.Array:
 
     here = jnp.where(np.eye(NODES, dtype=bool), 0.0, ABSENT)
     if softness is None:
-        closed = jnp.minimum(delays, here)
-        for _ in range(SQUARINGS):
-            closed = after(closed, closed)
-        return closed
-    walks, closed = delays, here
-    for power in range(SQUARINGS):
-        closed = least(jnp.stack([closed, after(walks, closed)]), 0, softness)
-        if power < SQUARINGS - 1:
-            walks = after(walks, walks)
-    return closed
+        return jax.lax.fori_loop(0, SQUARINGS, lambda _, closed: after(closed, closed), jnp.minimum(delays, here))
+
+    def grow(_: Any, both: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        closed, walks = both
+        longer = least(jnp.stack([closed, after(walks, closed)]), 0, softness)
+        return longer, after(walks, walks)
+
+    return jax.lax.fori_loop(0, SQUARINGS, grow, (here, delays))[0]

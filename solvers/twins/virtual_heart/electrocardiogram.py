@@ -2,12 +2,12 @@
 
     H(t) = k sum_i w_i n_i g((t - t_i) / 7 ms) + T wave,  g(x) = exp(-x^2 / 2)
 
-w_i is the muscle of a node, n_i the direction in which activation passes it: the unit vector of its gradient, along the
-wall from the times of the neighbours, across it 1 / c_t outward where it comes from the inside (Purkinje system;
-trabeculae of the right ventricle). The T wave is the same of the times of repolarisation t_i + APD_i, with 40 ms, the
-gradient itself and the sign reversed. Along the wall repolarisation follows activation, by 0.7 of its gradient; across
-it runs from outside to inside (Franz 1987, Circulation 75:379), so that a healthy T is upright and a late ventricle's
-discordant. The septum has an inside on either side: nothing across it counts.
+w_i is the muscle of a node, n_i the direction in which activation passes it: the unit vector of the gradient of t,
+that over the graph along the wall and 1 / c_t outward where activation comes from the inside (Purkinje system,
+trabeculae of the right ventricle). The septum has an inside on either side: a wave crosses it as far as one side waits
+for the other. The T wave is the same of the times of repolarisation t_i + APD_i, with 40 ms, the gradient itself, and
+the sign reversed. Repolarisation follows activation by 0.7 of its gradient, but runs from outside to inside across the
+free walls (Franz 1987, Circulation 75:379): so a healthy T is upright and that of a late wall discordant.
 
 Times are in ms after the first ventricular activation, potentials in mV; axes are Frank's: x left, y down, z back.
 """
@@ -22,7 +22,6 @@ from solvers.twins.virtual_heart.conduction import (
     ALONG,
     DIAGONAL,
     HALF_WIDTH,
-    INSERTED,
     KIND,
     LEFT,
     NODES,
@@ -30,7 +29,6 @@ from solvers.twins.virtual_heart.conduction import (
     RINGS,
     SPACING,
     TAPER,
-    THROUGH,
     Conduction,
     resistance,
 )
@@ -54,8 +52,8 @@ DOWER = np.array(
 
 WIDTH, WIDTH_T = 7.0, 40.0  # ms
 APD, APD_SLOPE = 280.0, -0.3  # ms, and per ms of activation after the mean
-GAIN = 0.03  # mV/mL: a QRS vector of 1.5 mV at most for a normal echo
-GAIN_T = 0.004  # mV m/s/mL: a T of 0.3 mV; assumed
+GAIN = 0.035  # mV/mL: a QRS vector of 1.5 mV at most for a normal echo
+GAIN_T = 0.0035  # mV m/s/mL: a T of 0.3 mV; assumed
 ACROSS = 2.0  # s/m, repolarisation across the wall: 20 ms earlier outside; assumed
 CRESCENT = 2.0 / np.pi  # the right wall bends round half a turn: what its dipole counts in the middle direction
 SHALLOW = 1e-3  # s/m: a gradient well below it has no direction
@@ -68,10 +66,12 @@ TO_ANTERIOR = np.cross(TO_SEPTUM, AXIS)
 
 _ANGLES = 2.0 * np.pi / RING * np.arange(RING)
 _AROUND = np.cos(_ANGLES)[:, None] * TO_ANTERIOR + np.sin(_ANGLES)[:, None] * TO_SEPTUM
-_NEIGHBOURS = np.concatenate([ALONG[~np.isin(KIND, DIAGONAL)], INSERTED[THROUGH == 1.0]])
-_COUNT = np.bincount(_NEIGHBOURS.ravel(), minlength=NODES)
-_FREE = np.isin(np.arange(NODES), SEPTAL_NODES, invert=True)
+_NEIGHBOURS = ALONG[~np.isin(KIND, DIAGONAL)]
 _RIGHT = np.arange(NODES) >= LEFT
+_SEPTAL = np.isin(np.arange(NODES), SEPTAL_NODES)
+# Neighbours of a node over the dimensions in which they lie: a surface, a line.
+_COUNT = np.bincount(_NEIGHBOURS.ravel(), minlength=NODES) / np.where(_RIGHT, 1.0, 2.0)
+_OPPOSITE = np.where(_SEPTAL, LEFT + np.arange(NODES) // RING, np.arange(NODES))  # across the septum
 
 
 class Shape(NamedTuple):
@@ -79,6 +79,7 @@ class Shape(NamedTuple):
 
     places: Any  # m, (node, xyz)
     normals: Any  # outward, of length 1, (node, xyz)
+    thickness: Any  # m, of the septum
     slowness: Any  # s/m, across the wall, (node,)
     muscle: Any  # mL, (node,)
 
@@ -104,6 +105,7 @@ def shape(c: Conduction, left_volume: Any, septal_volume: Any, right_volume: Any
     return Shape(
         jnp.concatenate([left.reshape(LEFT, 3), right]),
         jnp.concatenate([outward.reshape(LEFT, 3), np.tile(TO_SEPTUM, (RINGS, 1))]),
+        c.thickness,
         resistance(c) / c.c_t,
         1e6 * muscle,
     )
@@ -115,7 +117,7 @@ def gradient(times: Any, places: Any) -> Any:
     way = places[other] - places[one]
     steep = ((times[other] - times[one]) / jnp.sum(way**2, axis=1))[:, None] * way
     total = jnp.zeros((NODES, 3)).at[one].add(steep).at[other].add(steep)
-    return 2.0 * total / _COUNT[:, None]  # neighbours lie in a surface: 2 dimensions
+    return total / _COUNT[:, None]
 
 
 def rotation(about: Any) -> Any:
@@ -133,12 +135,15 @@ def heart_vector(activation: Activation, heart: Shape, times: Any, lie: Any = (0
     times: ms after the first ventricular activation, (time,). lie: rotation [degrees] about x, y, z.
     """
     after = activation.nodes - activation.onset  # s
-    along = gradient(after, heart.places)
-    outward = _FREE[:, None] * heart.normals
-    from_inside = jnp.where(_RIGHT, 1.0, jnp.asarray(activation.purkinje))[:, None]
-    passing = along + from_inside * heart.slowness[:, None] * outward
+    # The share of the septum that one wave crosses, 1 to the right: all where a side waits for the other.
+    crossed = jnp.clip((after[_OPPOSITE] - after) / (heart.thickness * heart.slowness), -1.0, 1.0)[:, None]
+    from_inside = jnp.where(_RIGHT, 1.0, jnp.where(_SEPTAL, 0.0, activation.purkinje))[:, None]
+    along, across = gradient(after, heart.places), heart.slowness[:, None] * heart.normals
+    passing = along + from_inside * across
     unit = passing / jnp.sqrt(jnp.sum(passing**2, axis=1, keepdims=True) + SHALLOW**2)
-    repolarising = (1.0 + APD_SLOPE) * along - ACROSS * outward
+    activating = (1.0 - jnp.abs(crossed)) * unit + crossed * heart.normals
+    outside = jnp.where(_SEPTAL, 0.0, ACROSS)[:, None] * heart.normals
+    repolarising = (1.0 + APD_SLOPE) * (along + crossed * across) - outside
     depolarised = 1e3 * after
     repolarised = depolarised + APD + APD_SLOPE * (depolarised - jnp.mean(depolarised))
 
@@ -147,7 +152,7 @@ def heart_vector(activation: Activation, heart: Shape, times: Any, lie: Any = (0
 
     muscle = heart.muscle[:, None]
     turned = rotation(jnp.asarray(lie)).T
-    qrs = wave(depolarised, WIDTH) @ (GAIN * muscle * unit)
+    qrs = wave(depolarised, WIDTH) @ (GAIN * muscle * activating)
     t = wave(repolarised, WIDTH_T) @ (-GAIN_T * muscle * repolarising)
     return qrs @ turned, t @ turned
 
