@@ -1,1 +1,1 @@
-"""The heart of one patient: walls, conduction, sarcomeres, two ventricles that share a septum, a closed loop."""
+"""A heart of two ventricles that share a septum, in its circulation, with its conduction."""

@@ -27,17 +27,17 @@ NORMAL_RIGHT = 3.3  # cm, basal diameter: middle of 2.5-4.1
 NORMAL_ATRIUM = 25.0  # mL/m2, left atrium at its largest: middle of 16-34
 
 
-class Wall(NamedTuple):
-    """One wall: midwall area at a sarcomere length of 2.0 um [m2], volume of muscle [m3]."""
+class Size(NamedTuple):
+    """Size of a wall: midwall area at a sarcomere length of 2.0 um [m2], volume of muscle [m3]."""
 
     area: Any
     volume: Any
 
 
 HEALTHY_LEFT_VOLUME = (73.57 + 18.89) * ML  # free wall and septum
-HEALTHY_RIGHT = Wall(108.42 * CM2, 36.77 * ML)
-HEALTHY_LEFT_ATRIUM = Wall(42.57 * CM2, 4.461 * ML)
-HEALTHY_RIGHT_ATRIUM = Wall(40.16 * CM2, 2.145 * ML)
+HEALTHY_RIGHT = Size(108.42 * CM2, 36.77 * ML)
+HEALTHY_LEFT_ATRIUM = Size(42.57 * CM2, 4.461 * ML)
+HEALTHY_RIGHT_ATRIUM = Size(40.16 * CM2, 2.145 * ML)
 
 
 class Echo(NamedTuple):
@@ -58,11 +58,11 @@ class Echo(NamedTuple):
 class Anatomy(NamedTuple):
     """Walls of one patient, and the size that conduction needs."""
 
-    left: Wall  # free wall
-    septum: Wall
-    right: Wall
-    left_atrium: Wall
-    right_atrium: Wall
+    left: Size  # free wall
+    septum: Size
+    right: Size
+    left_atrium: Size
+    right_atrium: Size
     mass: Any  # g, left ventricle
     edv: Any  # mL
     esv: Any  # mL
@@ -142,8 +142,8 @@ def anatomy(echo: Echo, septal_share: Any = SEPTAL_SHARE, sarcomere: Any = END_D
     septal = volume * septal_share * ratio / (1.0 - septal_share + septal_share * ratio)
     length = echo.length * CM
     return Anatomy(
-        left=Wall((1.0 - septal_share) * area, volume - septal),
-        septum=Wall(septal_share * area, septal),
+        left=Size((1.0 - septal_share) * area, volume - septal),
+        septum=Size(septal_share * area, septal),
         right=_right(echo, septal_share),
         left_atrium=_atrium(echo, HEALTHY_LEFT_ATRIUM),
         right_atrium=_atrium(echo, HEALTHY_RIGHT_ATRIUM),
@@ -157,9 +157,9 @@ def anatomy(echo: Echo, septal_share: Any = SEPTAL_SHARE, sarcomere: Any = END_D
     )
 
 
-def patches(wall: Wall, count: int) -> Wall:
+def patches(wall: Size, count: int) -> Size:
     """A wall in equal patches: area and volume, (count,)."""
-    return Wall(jnp.full(count, wall.area / count), jnp.full(count, wall.volume / count))
+    return Size(jnp.full(count, wall.area / count), jnp.full(count, wall.volume / count))
 
 
 def check(echo: Echo) -> None:
@@ -196,17 +196,17 @@ def _given(measured: Any, otherwise: Any) -> Any:
     return jnp.where(jnp.isnan(measured), otherwise, measured)
 
 
-def _right(echo: Echo, septal_share: Any) -> Wall:
+def _right(echo: Echo, septal_share: Any) -> Size:
     """Thickness is kept: volume goes with area."""
     for_body = NORMAL_RIGHT * (echo.body_surface / NORMAL_BODY) ** (1 / 3)
     scale = (_given(echo.right_basal, for_body) / NORMAL_RIGHT) ** 2
     correction = 1.0 + (RIGHT_CORRECTION - 1.0) * (septal_share - HEALTHY_SHARE) / (SEPTAL_SHARE - HEALTHY_SHARE)
-    return Wall(HEALTHY_RIGHT.area * scale * correction, HEALTHY_RIGHT.volume * scale)
+    return Size(HEALTHY_RIGHT.area * scale * correction, HEALTHY_RIGHT.volume * scale)
 
 
-def _atrium(echo: Echo, healthy: Wall) -> Wall:
+def _atrium(echo: Echo, healthy: Size) -> Size:
     """Both atria by the volume of the left one: midwall of a sphere; thickness is kept."""
     at_normal = NORMAL_ATRIUM * NORMAL_BODY
     largest = _given(echo.left_atrium, NORMAL_ATRIUM * echo.body_surface)
     scale = (largest / at_normal) ** (2 / 3)
-    return Wall(healthy.area * scale, healthy.volume * scale)
+    return Size(healthy.area * scale, healthy.volume * scale)

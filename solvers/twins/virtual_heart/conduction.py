@@ -133,8 +133,8 @@ def shortest(delays: jax.Array, softness: float | None = None) -> jax.Array:
 
     Repeated squaring in the (min, +) algebra. With a softness every walk of fewer than 32 edges counts, once:
     S <- S + W S and W <- W W, with W the walks of 1, 2, 4 ... edges and S those of fewer. (Squaring I + W instead would
-    count a walk once for every way to cut it, 20 ms too early at a softness of 1 ms.) Choose it well below the delay of
-    an edge.
+    count a walk of n edges C(32, n) times: 4 edges would take 10 ms less at a softness of 1 ms.) Choose it well below
+    the delay of an edge.
     """
 
     def after(a: jax.Array, b: jax.Array) -> jax.Array:
