@@ -135,6 +135,13 @@ def test_paths_of_any_graph_are_those_of_dijkstra(seed, density):
     np.testing.assert_allclose(found, dijkstra(symmetric, directed=False), rtol=1e-12, atol=1e-15)
 
 
+def test_paths_may_pass_all_nodes():
+    chain = np.full((NODES, NODES), 10.0)
+    ends = np.arange(NODES - 1)
+    chain[ends, ends + 1] = chain[ends + 1, ends] = 0.003
+    np.testing.assert_allclose(_any_paths(jnp.asarray(chain))[0], 0.003 * np.arange(NODES), rtol=1e-12)
+
+
 @settings(max_examples=40, deadline=None)
 @given(hearts(), st.integers(0, 17), st.integers(0, 2), st.floats(-0.04, 0.04), st.floats(0.02, 0.25))
 def test_times_are_the_earliest_of_all_waves(c, left, right, vv, av):
