@@ -30,7 +30,8 @@ class Lived(NamedTuple):
 class Now(NamedTuple):
     """What follows from a state at once. at: the junction.
 
-    p: pressures [Pa] by cavity (at its valve, for a tube) and `peri`; q: flows [m3/s] by valve, `systemic`,
+    p: pressures [Pa] by cavity (at its valve, for a tube), `peri`, and `trunk`: in the pulmonary artery without the
+    wave that its valve's flow sends; q: flows [m3/s] by valve, `systemic`,
     `pulmonary`, `pump`; V: volumes [m3]; T: tension by wall [N/m]; ls [um], Am [m2] by patch.
     """
 
@@ -92,6 +93,7 @@ class Beat(NamedTuple):
         aorta = free["aorta"] + Z["aorta"] * (q["aortic"] - q["systemic"] * s.fac)
         q["pump"] = vessels.pump(p["LV"], aorta, Z["aorta"], group(c, "pump"))
         p["aorta"] = aorta + Z["aorta"] * q["pump"]
+        p["trunk"] = free["lung_artery"]
         return Now(p, q, V, T, ls, Am, at)
 
     def step(self, i: Any, y: Lived, c: Any) -> Lived:
@@ -164,7 +166,14 @@ class Beat(NamedTuple):
 
     def beats(self, state: Any, c: Any, n: Any) -> Lived:
         """n beats; Seen is of the last."""
-        return jax.lax.fori_loop(0, n, lambda _, y: self.beat(y.state, c), Lived(state, self.nothing()))
+        start = Lived(state, self.nothing())
+        _, shape = jax.tree.flatten(start)
+
+        def one(_: Any, y: Any) -> Any:
+            # In one array between beats: several hundred in a loop take XLA minutes.
+            return jnp.stack(jax.tree.leaves(self.beat(jax.tree.unflatten(shape, list(y)).state, c)))
+
+        return jax.tree.unflatten(shape, list(jax.lax.fori_loop(0, n, one, jnp.stack(jax.tree.leaves(start)))))
 
     def nothing(self) -> Any:
         """Seen, before the first step of a beat."""

@@ -30,8 +30,10 @@ def reflex_slope(p: Any, x_b: Any, c: Any) -> Any:
 
 
 def begun(state: Any, c: Any) -> Any:
-    """The state with the length of the beat that begins, by the reflex on heart rate."""
-    return state._replace(cycle=c.cycle / (1.0 - RATE * c.control_g * state.x_b))
+    """The state with the length of the beat that begins, by the reflex on heart rate, and no blood lost or gained where
+    the homeostat is off."""
+    fac = jnp.where(c.control_e > 0.0, state.fac, 1.0)
+    return state._replace(cycle=c.cycle / (1.0 - RATE * c.control_g * state.x_b), fac=fac)
 
 
 def after(state: Any, seen: Any, c: Any, n_step: int) -> Any:

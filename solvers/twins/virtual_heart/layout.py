@@ -93,11 +93,11 @@ def seen_start(layout: Layout) -> Any:
     start: dict[str, float] = {}
     start |= dict.fromkeys(_each(("V_max", "p_max"), CHAMBERS), -many)
     start |= dict.fromkeys(_each(("V_min",), CHAMBERS), many)
-    start |= {"p_max_aorta": -many, "p_min_aorta": many, "p_max_lung_artery": -many, "p_min_lung_artery": many}
+    start |= {"p_max_aorta": -many, "p_min_aorta": many, "p_max_trunk": -many, "p_min_trunk": many}
     start |= {"p_max_peri": -many, "rise_LV": -many, "fall_LV": many, "rise_RV": -many, "fall_RV": many}
     start |= dict.fromkeys(_each(("V_onset", "p_onset"), CHAMBERS), 0.0)
     start |= dict.fromkeys(_each(("T_onset",), WALLS), 0.0)
-    start |= dict.fromkeys(("p_sum_aorta", "p_sum_lung_artery", "p_sum_LA", "p_sum_RA"), 0.0)
+    start |= dict.fromkeys(("p_sum_aorta", "p_sum_trunk", "p_sum_LA", "p_sum_RA"), 0.0)
     start |= dict.fromkeys(("q_sum_mitral", "q_sum_aortic", "q_sum_tricuspid", "q_sum_pulmonic"), 0.0)
     start |= dict.fromkeys(("q_back_mitral", "q_back_aortic", "q_sum_systemic", "q_sum_pump"), 0.0)
     start |= dict.fromkeys(("work_LV", "work_RV"), 0.0)

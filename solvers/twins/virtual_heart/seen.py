@@ -33,7 +33,7 @@ def watched(seen: Any, now: Any, t: Any, dt: Any, before: Any, after: Any, c: An
         extreme(f"p_max_{name}", p[name])
         add(f"V_onset_{name}", onset * V[name])
         add(f"p_onset_{name}", onset * p[name])
-    for name in ("aorta", "lung_artery"):
+    for name in ("aorta", "trunk"):
         extreme(f"p_max_{name}", p[name])
         extreme(f"p_min_{name}", p[name])
     extreme("p_max_peri", p["peri"])
@@ -41,7 +41,7 @@ def watched(seen: Any, now: Any, t: Any, dt: Any, before: Any, after: Any, c: An
         slope = (p[name] - getattr(before, f"p_{name}")) / dt
         extreme(f"rise_{name}", slope)
         extreme(f"fall_{name}", slope)
-    for name in ("aorta", "lung_artery", "LA", "RA"):
+    for name in ("aorta", "trunk", "LA", "RA"):
         add(f"p_sum_{name}", p[name])
     for name in ("mitral", "aortic", "tricuspid", "pulmonic", "systemic", "pump"):
         add(f"q_sum_{name}", q[name])
