@@ -5,11 +5,14 @@ the same number of steps, whatever its length. Lengths and contractility by Adam
 the first step of a beat), valves linearly implicit, volumes by the mean of flows before and after.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from solvers import lanes
 from solvers.twins.virtual_heart import control, sarcomere, triseg, valves, vessels
 from solvers.twins.virtual_heart import layout as names
 from solvers.twins.virtual_heart.constants import group, patch
@@ -25,6 +28,13 @@ class Lived(NamedTuple):
 
     state: Any
     seen: Any
+
+
+class Means(NamedTuple):
+    """Sums over the steps of a beat that the control needs."""
+
+    p_sum_aorta: Any
+    q_sum_systemic: Any
 
 
 class Now(NamedTuple):
@@ -98,15 +108,24 @@ class Beat(NamedTuple):
 
     def step(self, i: Any, y: Lived, c: Any) -> Lived:
         """One step: the i-th of a beat, from 0."""
-        s = y.state
+        state, now = self._moved(i, y.state, c)
+        dt = y.state.cycle * (1.0 / self.n_step)
+        return Lived(state, watched(y.seen, now, i * dt, dt, y.state, state, c, self.layout))
+
+    def _moved(self, i: Any, s: Any, c: Any) -> tuple[Any, Now]:
+        """The state a step on, and what followed from it before."""
         dt = s.cycle * (1.0 / self.n_step)
         now = self.now(s, c)
         new = self._flowed(now, s, c, dt) | self._contracted(now, i, s, c, dt)
         new |= {"V_S": now.at.V_S, "Y": now.at.Y, "p_LV": now.p["LV"], "p_RV": now.p["RV"]}
         new |= {f"T_{wall}": T for wall, T in now.T.items()} | {f"Am_{name}": Am for name, Am in now.Am.items()}
         new["x_b"] = s.x_b + dt * control.reflex_slope(now.p["aorta"], s.x_b, c)
-        state = s._replace(**new)
-        return Lived(state, watched(y.seen, now, i * dt, dt, s, state, c, self.layout))
+        return s._replace(**new), now
+
+    def brief_step(self, i: Any, y: Lived, c: Any) -> Lived:
+        """`step`, with Means for Seen."""
+        state, now = self._moved(i, y.state, c)
+        return Lived(state, Means(y.seen.p_sum_aorta + now.p["aorta"], y.seen.q_sum_systemic + now.q["systemic"]))
 
     def _flowed(self, now: Now, s: Any, c: Any, dt: Any) -> dict[str, Any]:
         """Flows and volumes a step on."""
@@ -153,16 +172,29 @@ class Beat(NamedTuple):
             new |= {f"dl_si_{name}": dl_si, f"dC_{name}": dC}
         return new
 
-    def beat(self, state: Any, c: Any) -> Lived:
-        """One whole beat, and what the control makes of it for the next."""
-
-        def one(y: Lived, i: Any) -> tuple[Lived, None]:
-            return self.step(i, y, c), None
-
-        lived, _ = jax.lax.scan(
-            one, Lived(control.begun(state, c), self.nothing()), jnp.arange(self.n_step, dtype=float)
-        )
+    def beat(self, state: Any, c: Any, go: Any = True) -> Lived:
+        """One whole beat, and what the control makes of it for the next. Where `go` is false, a beat of no use."""
+        lived = self._lived(Lived(control.begun(state, c), self.nothing()), c, self.step, self.n_step, go)
         return Lived(control.after(lived.state, lived.seen, c, self.n_step), lived.seen)
+
+    def brief(self, state: Any, c: Any, go: Any = True) -> Any:
+        """The state after a beat of which nothing is seen but what the control needs."""
+        lived = self._lived(Lived(control.begun(state, c), Means(*jnp.zeros(2))), c, self.brief_step, self.n_step, go)
+        return control.after(lived.state, lived.seen, c, self.n_step)
+
+    def _lived(self, start: Lived, c: Any, step: Callable[..., Lived], steps: int, go: Any) -> Lived:
+        """Many steps, in machine code where there can be any."""
+        leaves, shape = jax.tree.flatten(start)
+
+        def scanned(y: tuple, p: tuple) -> tuple:
+            def one(y: Lived, i: Any) -> tuple[Lived, None]:
+                return step(i, y, type(c)(*p)), None
+
+            return tuple(jax.tree.leaves(jax.lax.scan(one, shape.unflatten(y), jnp.arange(steps, dtype=float))[0]))
+
+        machine = _machine(self, step.__name__, shape, type(c))
+        after = machine.turns(tuple(leaves), tuple(c), go, steps, scanned) if machine else scanned(tuple(leaves), c)
+        return shape.unflatten(after)
 
     def beats(self, state: Any, c: Any, n: Any) -> Lived:
         """n beats; Seen is of the last."""
@@ -206,3 +238,14 @@ def _sum(values: Any) -> Any:
     for value in rest:
         first = first + value
     return first
+
+
+@functools.lru_cache(maxsize=16)
+def _machine(beat: Beat, step: str, shape: Any, constants: Any) -> lanes.Recurrence | None:
+    """Machine code of one kind of step. shape: the tree of what it takes and gives; constants: the class of c."""
+    names = [f"y{k}" for k in range(shape.num_leaves)]
+
+    def flat(i: Any, y: tuple, p: tuple) -> tuple:
+        return tuple(jax.tree.leaves(getattr(beat, step)(i, shape.unflatten(y), constants(*p))))
+
+    return lanes.recurrence(lanes.program(flat, lambda i, y, p: (), names, constants._fields))
