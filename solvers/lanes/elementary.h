@@ -159,21 +159,20 @@ INLINE vd exp2_(vd x) {
     vd r = fma_(f, B(2.3190468138462996e-17), f * 0.6931471805599453), r2 = r * r;
     return scale_(1.0 + fma_(r2, exp_tail(r, r2), r), n);
 }
-INLINE vd expm1_(vd x) {
-    vd y = atmost_(atleast_(x, -40.0), 710.0);
+INLINE vd expm1_below(vd x) { /* x below 710 */
+    vd y = atleast_(x, -40.0);
     vd n = fma_(y, B(1.4426950408889634), B(MAGIC)) - MAGIC;
     vd high = fnma_(n, B(LOG2_HIGH), y), low = n * LOG2_LOW, r = high - low, c = (high - r) - low;
     vd r2 = r * r, e = r + fma_(r2, exp_tail(r, r2), fma_(c, r, c));
     vd t = scale_(B(0.5), n); /* half of 2^n, which overflows before the result does */
     return 2.0 * fma_(t, e, t - 0.5);
 }
+INLINE vd expm1_(vd x) { return expm1_below(atmost_(x, 710.0)); }
 INLINE vd logistic_(vd x) { return 1.0 / (1.0 + exp_(-x)); }
-INLINE vd tanh_(vd x) { /* e/(e + 2), or 1 - 2/(e + 2) where that loses no digit, with e = exp(2 x) - 1 */
-    vd a = abs_(x), e = expm1_(atmost_(a + a, 44.0)), d = e + 2.0, over = 1.0 / d;
-    vm small = lt_(e, B(2.0));
-    vd top = select_(small, e, B(-2.0)), q = top * over;
-    q = fma_(fnma_(q, e - (d - 2.0), fnma_(q, d, top)), over, q); /* what d and the product lost */
-    return copysign_(select_(small, q, 1.0 + q), x);
+INLINE vd tanh_(vd x) { /* -e/(2 + e) with e = exp(-2 |x|) - 1, which no |x| makes large */
+    vd a = abs_(x), e = expm1_below(-(a + a)), d = 2.0 + e, over = 1.0 / d, q = -e * over;
+    q = fma_(fnma_(q, e - (d - 2.0), fnma_(q, d, -e)), over, q); /* what d and the product lost */
+    return copysign_(q, x);
 }
 
 /* x = 2^e m with m in [sqrt(1/2), sqrt(2)); sense only for finite x > 0 */
