@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from solvers.lanes.program import program
 from solvers.twins.virtual_heart import triseg
-from solvers.twins.virtual_heart.beat import Beat
+from solvers.twins.virtual_heart.beat import Beat, Lived
 from solvers.twins.virtual_heart.constants import constants, initial
-from solvers.twins.virtual_heart.layout import CAVITIES, Layout
-from solvers.twins.virtual_heart.observed import UNITS, observed, patches
+from solvers.twins.virtual_heart.layout import CAVITIES, Layout, constants_type, seen_start, state_type
+from solvers.twins.virtual_heart.observed import UNITS, observed, patches, sound
 from solvers.twins.virtual_heart.parameters import ML, MMHG, reference
 from solvers.twins.virtual_heart.sarcomere import Law
 
@@ -159,12 +160,12 @@ def few():
     """The heart of five patches after 60 beats, by steps a beat."""
     found = {}
     c = constants(reference(), np.zeros(3), 0.15, FEW)
-    for steps in (500, 1000, 2000, 4000):
+    for steps in (500, 1000, 2000):
         beat = Beat(FEW, steps)
         run = jax.jit(beat.beats, compiler_options=COMPILER)
         first, end = (run(initial(c, FEW), c, beats) for beats in (1, 60))
         notes = jax.tree.map(float, observed(end.state, end.seen, c, FEW, steps))
-        found[steps] = {"state": end.state, "first": first.state, "c": c, **notes}
+        found[steps] = {"state": end.state, "seen": end.seen, "first": first.state, "c": c, **notes}
     return found
 
 
@@ -207,6 +208,24 @@ def test_healthy_heart_keeps_the_expected_values(few):
     assert {k: heart[k] for k, (value, band) in bands.items() if not abs(heart[k] - value) <= band} == {}
 
 
+def test_a_step_has_only_what_can_be_written_in_c():
+    state, seen, c = state_type(FEW), type(seen_start(FEW)), constants_type(FEW)
+    names = (*state._fields, *seen._fields)
+
+    def stepped(i, y, p):
+        cut = len(state._fields)
+        return BEAT._replace(layout=FEW).step(i, Lived(state(*y[:cut]), seen(*y[cut:])), c(*p))
+
+    assert program(stepped, lambda *_: (), names, c._fields).unknown == ""
+
+
+def test_states_that_are_none_are_told(few):
+    of = few[500]
+    assert bool(sound(of["state"], of["seen"]))
+    assert not bool(sound(of["state"], of["seen"]._replace(clamped=jnp.asarray(1.0))))
+    assert not bool(sound(of["state"]._replace(q_mitral=jnp.asarray(jnp.nan)), of["seen"]))
+
+
 def test_initial_state_has_the_published_pressures():
     c = constants(reference(), np.zeros(3), 0.15, FEW)
     state = initial(c, FEW)
@@ -241,9 +260,9 @@ def test_finer_steps_change_little_and_by_the_order_of_the_method(few):
     assert abs(few[500]["EDV"] - few[1000]["EDV"]) < 0.1
     assert abs(few[500]["dPdtmax"] / few[1000]["dPdtmax"] - 1.0) < 0.005
     ends = {n: np.array([float(getattr(few[n]["first"], f"V_{name}")) for name in CAVITIES]) for n in few}
-    errors = [np.linalg.norm(ends[n] - ends[2 * n]) for n in (500, 1000, 2000)]
-    print(errors, np.log2(errors[0] / errors[1]), np.log2(errors[1] / errors[2]))
-    assert np.log2(errors[0] / errors[2]) / 2 > 0.9, errors
+    errors = [np.linalg.norm(ends[n] - ends[2 * n]) for n in (500, 1000)]
+    print(errors)
+    assert np.log2(errors[0] / errors[1]) > 0.9, errors  # valves are of the first order
 
 
 def test_blood_is_kept_where_control_is_off(scenarios):
@@ -273,13 +292,11 @@ def test_larger_septum_keeps_the_healthy_heart(scenarios):
         assert sync[name] == pytest.approx(value, abs=band), name
     assert normal["SepS"] == pytest.approx(-16.3, abs=POINTS["SepS"])
     assert normal["LatS"] == pytest.approx(-18.4, abs=POINTS["LatS"])
-    print(sync, normal)
 
 
 def test_acute_block_of_the_left_bundle_lowers_the_rise_of_pressure(scenarios):
     before = scenarios["septum_normal"]["dPdtmax"]
     falls = [100.0 * (1.0 - scenarios[f"septum_lbbb_{total}"]["dPdtmax"] / before) for total in (66, 84, 102)]
-    print(falls)
     assert falls[0] < falls[1] < falls[2]
     assert falls[0] >= 7  # section 14
     assert falls[2] <= 13
@@ -313,7 +330,7 @@ def test_walls_do_the_work_that_the_blood_receives(scenarios):
 
 
 def test_everything_named_has_a_unit(few):
-    assert set(few[500]) - {"state", "first", "c"} == set(UNITS)
+    assert set(few[500]) - {"state", "seen", "first", "c"} == set(UNITS)
     assert all(np.isfinite(few[500][name]) for name in UNITS)
 
 

@@ -10,6 +10,7 @@ from solvers.twins.virtual_heart.seen import NEVER
 
 LITRES_A_MINUTE = 60e3  # in a m3/s
 MILLI = 1e3
+LARGEST = 500 * ML
 
 UNITS = {
     **dict.fromkeys(("EDV", "ESV", "SV", "RVEDV", "RVESV", "LAVmax", "LAVmin", "RAVmax", "Vtot"), "mL"),
@@ -77,6 +78,12 @@ def observed(state: Any, seen: Any, c: Any, layout: Layout, n_step: int) -> dict
     for name in ("mean", "onset"):
         o[f"LV_stress_{name}"] = sum(by_patch[patch][f"stress_{name}"] for patch in left) / len(left)
     return o
+
+
+def sound(state: Any, seen: Any) -> Any:
+    """Whether a beat is one: all numbers finite, the ventricles' junction not at its bound, EDV at most 500 mL."""
+    finite = jnp.isfinite(sum(jnp.abs(value) for value in state))
+    return finite & (seen.clamped == 0.0) & (seen.V_max_LV <= LARGEST)
 
 
 def patches(state: Any, seen: Any, c: Any, layout: Layout, n_step: int) -> dict[str, dict[str, Any]]:
