@@ -73,15 +73,14 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
         # Differences to the newest, which is the last; of those not known yet, nothing.
         given = jnp.arange(MEMORY - 1) >= MEMORY - s.known
         dr = jnp.where(given, r[:, -1:] - r[:, :-1], 0.0)
-        norm = jnp.maximum(jnp.linalg.norm(dr, axis=0), 1e-300)
-        share = jnp.linalg.lstsq(dr / norm, r[:, -1], rcond=RANK)[0] / norm
+        share = _least_squares(dr, r[:, -1])
         move = -jnp.where(given, share, 0.0) @ (s.after[-1] - s.after[:-1])
         bounded = slow[: len(CAVITIES) + 1]
         way = BOLD / jnp.maximum(jnp.max(jnp.abs(move[bounded]) / jnp.abs(s.after[-1, bounded])), BOLD)
         return move, way
 
     def one(s: _Search) -> _Search:
-        lived = beat.beat(jax.tree.unflatten(shape, list(s.x)), c)
+        lived = beat.beat(jax.tree.unflatten(shape, list(s.x)), c, going(s))
         end = jnp.stack(jax.tree.leaves(lived.state))
         change = size(end - s.x)
         s = s._replace(
@@ -116,3 +115,34 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
         jax.tree.unflatten(*of) for of in ((shape, list(s.after[-1])), (jax.tree.structure(beat.nothing()), list(s.y)))
     )
     return Settled(state, seen, s.beats, s.change, s.left, jnp.maximum(s.left, s.change) <= SETTLED)
+
+
+def _least_squares(columns: Any, target: Any) -> Any:
+    """The mixture of columns, (row, column), that is nearest to the target, (row,); columns which add less than RANK of
+    their length to those right of them, the newer ones, have no share. Gram and Schmidt's way, twice.
+    """
+    rows, many = columns.shape
+    size = jnp.maximum(jnp.sqrt(jnp.sum(columns**2, axis=0)), 1e-300)
+    newest_first = (columns / size)[:, ::-1].T
+
+    def project(k: Any, found: tuple[Any, Any]) -> tuple[Any, Any]:
+        basis, over = found
+        rest, share = newest_first[k], jnp.zeros(many)
+        for _ in range(2):
+            part = jnp.sum(basis * rest, axis=1)
+            rest, share = rest - jnp.sum(part[:, None] * basis, axis=0), share + part
+        left = jnp.sqrt(jnp.sum(rest**2))
+        new = left > RANK
+        row = jnp.where(new, rest / jnp.where(new, left, 1.0), 0.0)
+        return basis.at[k].set(row), over.at[:, k].set(share.at[k].set(jnp.where(new, left, 0.0)))
+
+    basis, over = jax.lax.fori_loop(0, many, project, (jnp.zeros((many, rows)), jnp.zeros((many, many))))
+    aims = jnp.sum(basis * target, axis=1)
+
+    def solve(i: Any, shares: Any) -> Any:
+        k = many - 1 - i
+        own = over[k, k]
+        rest = aims[k] - jnp.sum(over[k] * shares)
+        return shares.at[k].set(jnp.where(own > 0.0, rest / jnp.where(own > 0.0, own, 1.0), 0.0))
+
+    return jax.lax.fori_loop(0, many, solve, jnp.zeros(many))[::-1] / size
