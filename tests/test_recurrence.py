@@ -38,7 +38,7 @@ def patients(n):
 
 def turned(y, p, go, steps=25):
     code = made()
-    return np.stack(jax.jit(jax.vmap(lambda y, p, go: code.turns(y, p, go, steps)))(y, p, go))
+    return np.asarray(jax.jit(jax.vmap(lambda y, p, go: code.turns(jnp.stack(y), jnp.stack(p), go, steps)))(y, p, go)).T
 
 
 def test_many_steps_equal_jax():
@@ -67,26 +67,27 @@ def test_a_patient_has_the_same_bits_in_any_company():
     order = np.random.default_rng(3).permutation(40)[:13]
     some = turned(tuple(v[order] for v in y), tuple(v[order] for v in p), np.ones(13))
     np.testing.assert_array_equal(some, whole[:, order])
-    alone = made().turns(*(tuple(float(v[7]) for v in each) for each in (y, p)), 1.0, 25)
-    np.testing.assert_array_equal(np.stack(alone), whole[:, 7])
+    alone = made().turns(*(np.stack(each)[:, 7] for each in (y, p)), 1.0, 25)
+    np.testing.assert_array_equal(alone, whole[:, 7])
 
 
 def test_the_derivative_is_that_of_jax():
-    y, p = (tuple(float(v[0]) for v in each) for each in patients(1))
+    y, p = (np.stack(each)[:, 0] for each in patients(1))
     code = made()
 
-    def fast(rate):
-        return code.turns(y, (rate, p[1]), 1.0, 10, lambda y, p: scanned(y, p, 10))[2]
+    def slow(y, p):
+        return jnp.stack(scanned(tuple(y), tuple(p), 10))
 
-    def slow(rate):
-        return scanned(y, (rate, p[1]), 10)[2]
+    def angle(by, rate):
+        return by(y, jnp.stack([rate, p[1]]))[2]
 
-    got, expected = (jax.jvp(each, (p[0],), (1.0,)) for each in (fast, slow))
+    def fast(y, p):
+        return code.turns(y, p, 1.0, 10, slow)
+
+    got, expected = (jax.jvp(lambda rate, by=by: angle(by, rate), (p[0],), (1.0,)) for by in (fast, slow))
     np.testing.assert_allclose(got, expected, rtol=1e-12)
     assert expected[1] != 0.0
-    still = jax.jvp(
-        lambda rate: code.turns(y, (rate, p[1]), 0.0, 10, lambda y, p: scanned(y, p, 10))[2], (1.0,), (1.0,)
-    )
+    still = jax.jvp(lambda rate: angle(lambda y, p: code.turns(y, p, 0.0, 10, slow), rate), (1.0,), (1.0,))
     np.testing.assert_array_equal(still, (y[2], 0.0))
 
 
@@ -102,5 +103,5 @@ def test_outputs_are_refused():
 
 
 def test_a_wrong_number_of_states_is_refused():
-    with pytest.raises(ValueError, match=r"got \(1, 2\) states and parameters; give \(5, 2\)"):
-        made().turns((0.0,), (0.0, 0.0), 1.0, 3)
+    with pytest.raises(ValueError, match=r"shapes \(1,\) and \(2,\); give \(\(5,\), \(2,\)\)"):
+        made().turns([0.0], [0.0, 0.0], 1.0, 3)

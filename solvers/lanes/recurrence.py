@@ -25,24 +25,24 @@ class Recurrence:
         jax.ffi.register_ffi_target(self._target, jax.ffi.pycapsule(self._code.turns), platform="cpu")
 
     def turns(
-        self, y: tuple, p: tuple, go: Any, steps: int, fallback: Callable[[tuple, tuple], tuple] | None = None
-    ) -> tuple:
-        """The states of one patient after `steps` steps, counted from 0; inside jit, vmap and scan.
+        self, y: Any, p: Any, go: Any, steps: int, fallback: Callable[[Any, Any], Any] | None = None
+    ) -> jax.Array:
+        """The states of one patient after `steps` steps, (state,), counted from 0; inside jit, vmap and scan.
 
-        y: a scalar a state; p: a scalar a parameter. go: whether he is to be stepped at all; else y, at no cost.
+        y: (state,); p: (parameter,). go: whether he is to be stepped at all; else y, at no cost.
         fallback(y, p): the same in JAX; it gives the forward derivative.
         Raises ValueError for a wrong number of states or parameters.
         """
-        expected = len(self.program.states), len(self.program.parameters)
-        if (len(y), len(p)) != expected:
-            raise ValueError(f"got {(len(y), len(p))} states and parameters; give {expected}")
+        y, p = jnp.asarray(y, float), jnp.asarray(p, float)
+        expected = (len(self.program.states),), (len(self.program.parameters),)
+        if (y.shape, p.shape) != expected:
+            raise ValueError(f"states and parameters have the shapes {y.shape} and {p.shape}; give {expected}")
 
-        def code(y: tuple, p: tuple, go: Any) -> tuple:
-            rows = [jnp.stack([jnp.asarray(v, float) for v in each]) if each else jnp.zeros(0) for each in (y, p)]
-            call = jax.ffi.ffi_call(self._target, jax.ShapeDtypeStruct((len(y),), float), vmap_method="broadcast_all")
-            after = call(*rows, jnp.asarray(go, float), steps=steps)
-            return tuple(after[i] for i in range(len(y)))
+        def code(y: Any, p: Any, go: Any) -> jax.Array:
+            call = jax.ffi.ffi_call(self._target, jax.ShapeDtypeStruct(y.shape, float), vmap_method="broadcast_all")
+            return call(y, p, go, steps=steps)
 
+        go = jnp.asarray(go, float)
         if fallback is None:
             return code(y, p, go)
         slow = fallback
@@ -50,12 +50,12 @@ class Recurrence:
 
         @function.defjvp
         def _derivative(primals: tuple, tangents: tuple) -> tuple:
-            def reference(y: tuple, p: tuple) -> tuple:
-                return tuple(jnp.where(primals[2], new, old) for new, old in zip(slow(y, p), y, strict=True))
+            def reference(y: Any, p: Any) -> Any:
+                return jnp.where(primals[2], slow(y, p), y)
 
             return function(*primals), jax.jvp(reference, primals[:2], tangents[:2])[1]
 
-        return function(tuple(y), tuple(p), jnp.asarray(go, float))
+        return function(y, p, go)
 
 
 _made: dict[Program, Recurrence | None] = {}

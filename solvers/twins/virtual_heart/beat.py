@@ -6,7 +6,6 @@ the first step of a beat), valves linearly implicit, volumes by the mean of flow
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -172,29 +171,40 @@ class Beat(NamedTuple):
             new |= {f"dl_si_{name}": dl_si, f"dC_{name}": dC}
         return new
 
-    def beat(self, state: Any, c: Any, go: Any = True) -> Lived:
-        """One whole beat, and what the control makes of it for the next. Where `go` is false, a beat of no use."""
-        lived = self._lived(Lived(control.begun(state, c), self.nothing()), c, self.step, self.n_step, go)
+    def beat(self, state: Any, c: Any) -> Lived:
+        """One whole beat, and what the control makes of it for the next."""
+        start, shape = jax.tree.flatten(Lived(control.begun(state, c), self.nothing()))
+        lived = shape.unflatten(list(self._turned("step", shape, jnp.stack(start), c, jnp.stack(c), True)))
         return Lived(control.after(lived.state, lived.seen, c, self.n_step), lived.seen)
 
-    def brief(self, state: Any, c: Any, go: Any = True) -> Any:
-        """The state after a beat of which nothing is seen but what the control needs."""
-        lived = self._lived(Lived(control.begun(state, c), Means(*jnp.zeros(2))), c, self.brief_step, self.n_step, go)
-        return control.after(lived.state, lived.seen, c, self.n_step)
+    def brief(self, x: Any, c: Any, numbers: Any, go: Any) -> Any:
+        """The state after a beat of which nothing is seen but what the control needs; x where `go` is false.
 
-    def _lived(self, start: Lived, c: Any, step: Callable[..., Lived], steps: int, go: Any) -> Lived:
-        """Many steps, in machine code where there can be any."""
-        leaves, shape = jax.tree.flatten(start)
+        x: the state as one row, (state,), as it is given back; numbers: c as one row.
+        """
+        kind = names.state_type(self.layout)
+        before = kind(*x)
+        row = jnp.concatenate([_changed(x, before, control.begun(before, c)), jnp.zeros(len(Means._fields))])
+        shape = jax.tree.structure(Lived(before, Means(0.0, 0.0)))
+        row = self._turned("brief_step", shape, row, c, numbers, go)
+        lived = shape.unflatten(list(row))
+        after = _changed(row[: len(before)], lived.state, control.after(lived.state, lived.seen, c, self.n_step))
+        return jnp.where(go, after, x)
 
-        def scanned(y: tuple, p: tuple) -> tuple:
+    def _turned(self, step: str, shape: Any, row: Any, c: Any, numbers: Any, go: Any) -> Any:
+        """All steps of a beat, in machine code where there can be any. row: Lived as one row, of the tree `shape`."""
+
+        def scanned(row: Any, numbers: Any) -> Any:
+            constants = type(c)(*numbers)
+
             def one(y: Lived, i: Any) -> tuple[Lived, None]:
-                return step(i, y, type(c)(*p)), None
+                return getattr(self, step)(i, y, constants), None
 
-            return tuple(jax.tree.leaves(jax.lax.scan(one, shape.unflatten(y), jnp.arange(steps, dtype=float))[0]))
+            steps = jnp.arange(self.n_step, dtype=float)
+            return jnp.stack(jax.tree.leaves(jax.lax.scan(one, shape.unflatten(list(row)), steps)[0]))
 
-        machine = _machine(self, step.__name__, shape, type(c))
-        after = machine.turns(tuple(leaves), tuple(c), go, steps, scanned) if machine else scanned(tuple(leaves), c)
-        return shape.unflatten(after)
+        machine = _machine(self, step, shape, type(c))
+        return machine.turns(row, numbers, go, self.n_step, scanned) if machine else scanned(row, numbers)
 
     def beats(self, state: Any, c: Any, n: Any) -> Lived:
         """n beats; Seen is of the last."""
@@ -238,6 +248,14 @@ def _sum(values: Any) -> Any:
     for value in rest:
         first = first + value
     return first
+
+
+def _changed(row: Any, before: Any, after: Any) -> Any:
+    """The row of `before` with what differs in `after`."""
+    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+        if new is not old:
+            row = row.at[i].set(new)
+    return row
 
 
 @functools.lru_cache(maxsize=16)

@@ -33,12 +33,12 @@ class Settled(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """x: state before the next beat. before, after: states around the last MEMORY beats, (MEMORY, state), of which
-    `known` are. best, least: after the beat of least change, and that change. bold: whether x was extrapolated."""
+    """x: state before the next beat. moved, after: by how much the last MEMORY beats changed what is slow, (MEMORY,
+    slow), and the states that they led to, (MEMORY, state), of which `known` are. best, least: after the beat of least
+    change, and that change. bold: whether x was extrapolated."""
 
     x: Any
-    y: Any
-    before: Any
+    moved: Any
     after: Any
     known: Any
     best: Any
@@ -59,7 +59,7 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
     """
     leaves, shape = jax.tree.flatten(state)
     start = jnp.stack(leaves)
-    none = jax.tree.leaves(beat.nothing())
+    numbers = jnp.stack(c)
     slow = np.array([state._fields.index(name) for name in SLOW])
     volumes = slow[: len(CAVITIES)]
     scale = jnp.ones(len(SLOW)).at[: len(CAVITIES)].set(jnp.sum(start[volumes])).at[len(CAVITIES)].set(state.p0)
@@ -69,7 +69,7 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
 
     def extrapolated(s: _Search) -> tuple[Any, Any]:
         """Where the last beats point to, and how much of the way there is taken."""
-        r = ((s.after - s.before)[:, slow] / scale).T
+        r = s.moved.T
         # Differences to the newest, which is the last; of those not known yet, nothing.
         given = jnp.arange(MEMORY - 1) >= MEMORY - s.known
         dr = jnp.where(given, r[:, -1:] - r[:, :-1], 0.0)
@@ -80,12 +80,10 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
         return move, way
 
     def one(s: _Search) -> _Search:
-        lived = beat.beat(jax.tree.unflatten(shape, list(s.x)), c, going(s))
-        end = jnp.stack(jax.tree.leaves(lived.state))
-        change = size(end - s.x)
+        end = beat.brief(s.x, c, numbers, going(s))
+        old, change = s.x, size(end - s.x)
         s = s._replace(
-            y=jnp.stack(jax.tree.leaves(lived.seen)),
-            before=jnp.concatenate([s.before[1:], s.x[None]]),
+            moved=jnp.concatenate([s.moved[1:], ((end - s.x)[slow] / scale)[None]]),
             after=jnp.concatenate([s.after[1:], end[None]]),
             known=jnp.minimum(s.known + 1, MEMORY),
             beats=s.beats + 1,
@@ -102,19 +100,18 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
             best=jnp.where(closer, end, s.best),
             least=jnp.where(closer, change, s.least),
             bold=ready & ~undone,
-            left=jnp.where(ready & ~undone, size(end - s.before[-1] + move), jnp.inf),
+            left=jnp.where(ready & ~undone, size(end - old + move), jnp.inf),
         )
 
     def going(s: _Search) -> Any:
         return (s.beats < most) & (jnp.maximum(s.left, s.change) > SETTLED)
 
     far, many = jnp.asarray(jnp.inf), jnp.zeros((MEMORY, len(leaves)))
-    s = _Search(start, jnp.stack(none), many, many, 0, start, far, jnp.asarray(False), 0, far, far)
+    s = _Search(start, jnp.zeros((MEMORY, len(slow))), many, 0, start, far, jnp.asarray(False), 0, far, far)
     s = jax.lax.while_loop(going, one, s)
-    state, seen = (
-        jax.tree.unflatten(*of) for of in ((shape, list(s.after[-1])), (jax.tree.structure(beat.nothing()), list(s.y)))
-    )
-    return Settled(state, seen, s.beats, s.change, s.left, jnp.maximum(s.left, s.change) <= SETTLED)
+    # One beat more, to look at.
+    lived = beat.beat(shape.unflatten(list(s.after[-1])), c)
+    return Settled(lived.state, lived.seen, s.beats + 1, s.change, s.left, jnp.maximum(s.left, s.change) <= SETTLED)
 
 
 def _least_squares(columns: Any, target: Any) -> Any:
