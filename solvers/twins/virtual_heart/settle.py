@@ -9,12 +9,12 @@ import numpy as np
 from solvers.twins.virtual_heart.beat import Beat
 from solvers.twins.virtual_heart.layout import CAVITIES
 
-PLAIN = 3  # beats that are lived before the first extrapolation
+PLAIN = 3  # beats that are lived before the first extrapolation, and after one that is undone
 MEMORY = 8  # beats that it looks back on
 RANK = 1e-7  # directions that add less than this share are noise
-BOLD = 0.3  # of a volume or the resistance: how far one extrapolation may move it
-WORSE = 3.0  # times the least change so far: the extrapolation is undone
-SETTLED = 3e-7  # of all blood, of the resistance: the distance that is left, as extrapolation sees it
+BOLD = 0.1  # of a volume or the resistance: how far one extrapolation may move it
+WORSE = 2.0  # times the change of the beat before: the extrapolation is undone
+SETTLED = 1e-7  # of all blood, of the resistance: the distance that is left, as extrapolation sees it
 SLOW = (*(f"V_{name}" for name in CAVITIES), "p0", "fac", "x_b")  # the rest follows these within a beat or two
 
 
@@ -34,15 +34,15 @@ class Settled(NamedTuple):
 
 class _Search(NamedTuple):
     """x: state before the next beat. moved, after: by how much the last MEMORY beats changed what is slow, (MEMORY,
-    slow), and the states that they led to, (MEMORY, state), of which `known` are. best, least: after the beat of least
-    change, and that change. bold: whether x was extrapolated."""
+    slow), and the states that they led to, (MEMORY, state), of which `known` are. back, was: after the beat before an
+    extrapolation, and its change. bold: whether x was extrapolated."""
 
     x: Any
     moved: Any
     after: Any
     known: Any
-    best: Any
-    least: Any
+    back: Any
+    was: Any
     bold: Any
     beats: Any
     change: Any
@@ -90,17 +90,16 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
             change=change,
         )
         move, way = extrapolated(s)
-        ready = (s.beats >= PLAIN) & (s.known >= 2)
-        undone = s.bold & ~(change <= WORSE * s.least)
-        x = jnp.where(undone, s.best, jnp.where(ready, end + way * move, end))
-        closer = change < s.least
+        undone = s.bold & ~(change <= WORSE * s.was)
+        ready = (s.known >= PLAIN) & ~undone
+        x = jnp.where(undone, s.back, jnp.where(ready, end + way * move, end))
         return s._replace(
             x=x,
             known=jnp.where(undone, 0, s.known),
-            best=jnp.where(closer, end, s.best),
-            least=jnp.where(closer, change, s.least),
-            bold=ready & ~undone,
-            left=jnp.where(ready & ~undone, size(end - old + move), jnp.inf),
+            back=jnp.where(undone, s.back, end),
+            was=jnp.where(undone, s.was, change),
+            bold=ready,
+            left=jnp.where(ready, size(end - old + move), jnp.inf),
         )
 
     def going(s: _Search) -> Any:
