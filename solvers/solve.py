@@ -198,7 +198,7 @@ def life(
     def look(y: Any, time: Any, visit: Any, z: Any) -> tuple[dict, dict, Any]:
         true = {name: jnp.asarray(value, float) for name, value in twin.observe(y, p, time).items()}
         measured = {name: outputs[name].measure(true[name], z[i, 0], z[i, 1]) for i, name in enumerate(outputs)}
-        health = _health(twin, y, true)
+        health = _health(twin, y, p, true)
         shown = {name: visit | outputs[name].device for name in outputs}
         return true, {name: jnp.where(shown[name], value, jnp.nan) for name, value in measured.items()}, health
 
@@ -294,12 +294,13 @@ def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Ar
     return noise, (luck < plan.taken).astype(float), late
 
 
-def _health(twin: Twin, y: Any, true: Mapping[str, Any]) -> jax.Array:
+def _health(twin: Twin, y: Any, p: Any, true: Mapping[str, Any]) -> jax.Array:
     finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((y, dict(true)))]))
     inside = jnp.all(
         jnp.stack([(true[item.name] >= item.bounds[0]) & (true[item.name] <= item.bounds[1]) for item in twin.outputs])
     )
-    return jnp.where(finite, jnp.where(inside, int(Status.OK), int(Status.OUT_OF_BOUNDS)), int(Status.NOT_FINITE))
+    status = jnp.where(finite, jnp.where(inside, int(Status.OK), int(Status.OUT_OF_BOUNDS)), int(Status.NOT_FINITE))
+    return jnp.where(status == Status.OK, twin.trouble(y, p), status) if twin.trouble else status
 
 
 def _within_bounds(twin: Twin, values: Mapping[str, Any]) -> jax.Array:
