@@ -44,17 +44,15 @@ def drive(
     Raises ValueError as `trials.run.run` and the method do, before anything is lived.
     """
     asked = experiments.ask(study, method, of, size, groups, patients)
-    asked = asked._replace(experiment=_longer(folder, asked.experiment))
-    runs.run(study, folder, map=map, chunk=chunk, progress=progress, experiment=asked.experiment)
+    _live(study, folder, asked.experiment, map, chunk, progress)
     group = f"{schema.SENSITIVITY}/{of}/{method.name}" + ("-grouped" if groups else "")
-    made_from = _fingerprint(folder, study, asked, method, size)
+    made_from = _fingerprint(folder, study, asked.experiment, method.name, size)
     before, surrogate_of = kept.read(folder, group), f"{schema.SURROGATES}/{of}"
     answering = kept.read(folder, surrogate_of) if method.fit is not None else None
     needed = [before] if method.fit is None else [before, answering]
     if before is not None and all(data is not None and data.attrs.get("made_from") == made_from for data in needed):
         return before
-    experiment, lives = _lived(folder, asked)
-    runs.verify(folder, study, experiment.group)
+    experiment, lives = _lived(study, folder, asked.experiment)
     scalars = outputs.endpoints(study, experiment, lives)
     points = _columns(asked, experiment.points, experiment.luck)
     indices = method.analyse(
@@ -90,22 +88,24 @@ def drive(
     return data
 
 
-def _lived(folder: Path, asked: Asked) -> tuple[Experiment, xr.Dataset]:
-    """The rows that were asked for, of an experiment that may have more."""
-    _, experiment, lives = runs.lived(folder, asked.experiment.group)
-    rows = asked.rows
-    first = experiment._replace(points=experiment.points[:rows], luck=experiment.luck[:rows])
-    return first, lives.isel({schema.PATIENT: slice(0, first.lives)})
+def _live(
+    study: Study, folder: Path, experiment: Experiment, map: runs.Map, chunk: int | None, progress: runs.Progress | None
+) -> None:
+    """Lives what the folder lacks of an experiment, or of a longer one that it holds: that stays as long as it is."""
+    if experiment.group in stored_experiments(folder):
+        there, rows = read_experiment(folder, experiment.group), len(experiment.points)
+        same = there.identity == experiment.identity and np.array_equal(there.points[:rows], experiment.points)
+        experiment = there if same and len(there.points) > rows else experiment
+    runs.run(study, folder, map=map, chunk=chunk, progress=progress, experiment=experiment)
 
 
-def _longer(folder: Path, experiment: Experiment) -> Experiment:
-    """The experiment as it is stored, where that has the same points and more of them."""
-    if experiment.group not in stored_experiments(folder):
-        return experiment
-    there = read_experiment(folder, experiment.group)
+def _lived(study: Study, folder: Path, experiment: Experiment) -> tuple[Experiment, xr.Dataset]:
+    """The rows that were asked for, of an experiment that may have more. Raises ValueError where lives are damaged."""
     rows = len(experiment.points)
-    same = there.identity == experiment.identity and np.array_equal(there.points[:rows], experiment.points)
-    return there if same and len(there.points) > rows else experiment
+    _, there, lives = runs.lived(folder, experiment.group)
+    runs.verify(folder, study, experiment.group)
+    first = there._replace(points=there.points[:rows], luck=there.luck[:rows])
+    return first, lives.isel({schema.PATIENT: slice(0, first.lives)})
 
 
 def regress(study: Study, folder: Path) -> xr.Dataset:
@@ -113,14 +113,30 @@ def regress(study: Study, folder: Path) -> xr.Dataset:
     return _written(folder, f"{schema.SENSITIVITY}/patients/{ranks.NAME}", ranks.ranks(study, folder))
 
 
-def differentiate(study: Study, folder: Path, name: str, size: int | None) -> xr.Dataset:
-    """Indices by derivatives, written with the run. name: of `analysis.slopes`; size: patients of the bounds."""
-    if name == slopes.ELASTICITIES:
-        data = slopes.elasticities(study)
-    else:
-        data = slopes.derivatives(study, 512 if size is None else size)
-    runs.begin(study, folder)
-    return _written(folder, f"{schema.SENSITIVITY}/patients/{name}", data)
+def differentiate(
+    study: Study,
+    folder: Path,
+    name: str,
+    size: int | None,
+    *,
+    map: runs.Map = map,
+    chunk: int | None = None,
+    progress: runs.Progress | None = None,
+) -> xr.Dataset:
+    """Indices by derivatives, as `drive` has its indices. name: of `analysis.slopes`; size: lives under each arm."""
+    asked = slopes.ask(study, name, slopes.SIZES[name] if size is None else size)
+    _live(study, folder, asked, map, chunk, progress)
+    group = f"{schema.SENSITIVITY}/patients/{name}"
+    made_from = _fingerprint(folder, study, asked, name, len(asked.points))
+    before = kept.read(folder, group)
+    if before is not None and before.attrs.get("made_from") == made_from:
+        return before
+    experiment, lives = _lived(study, folder, asked)
+    data = slopes.analyse(study, name, experiment, lives)
+    statuses = json.dumps(_statuses(study, lives))
+    return _written(
+        folder, group, data.assign_attrs(statuses=statuses, experiment=experiment.group, made_from=made_from)
+    )
 
 
 def _written(folder: Path, group: str, data: xr.Dataset) -> xr.Dataset:
@@ -195,8 +211,8 @@ def _statuses(study: Study, lives: xr.Dataset) -> dict[str, dict[str, int]]:
     return found
 
 
-def _fingerprint(folder: Path, study: Study, asked: Asked, method: Method, size: int) -> str:
+def _fingerprint(folder: Path, study: Study, experiment: Experiment, method: str, size: int) -> str:
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))]
-    blocks = [marker.sha256 for marker in store.markers(folder) if marker.group == asked.experiment.group]
-    said: list[Any] = [study.text, asked.experiment.identity, method.name, size, blocks]
+    blocks = [marker.sha256 for marker in store.markers(folder) if marker.group == experiment.group]
+    said: list[Any] = [study.text, experiment.identity, method, size, blocks]
     return hashlib.sha256(json.dumps(said).encode() + b"".join(sources)).hexdigest()

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,15 +29,14 @@ PATIENTS = 128  # of each population that the evidence allows
 class Asked(NamedTuple):
     """What an analysis asks.
 
-    titles, columns: of inputs and of their columns, in words. rows: of the experiment that it reads, the first ones.
-    chance: inputs that are left to chance; idle: those that the twin does not read. remarks: what else is to be told.
+    titles, columns: of inputs and of their columns, in words. chance: inputs that are left to chance; idle: those that
+    the twin does not read. remarks: what else is to be told.
     """
 
     problem: Problem
     titles: dict[str, str]
     columns: dict[str, str]
     experiment: Experiment
-    rows: int
     chance: tuple[str, ...]
     idle: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -80,9 +79,7 @@ def ask(
     if chance:
         points = _with_chance(study, points, luck, varied, found)
     each = patients if of == "population" else 1
-    identity = {
-        "of": of,
-        "design": method.design,
+    depends = {
         "columns": [[column.name, column.group] for column in problem.columns],
         "seed": study.seed,
         "patients": each,
@@ -90,8 +87,7 @@ def ask(
         "by": {name: importlib.metadata.version(name) for name in ("salib", "scipy", "numpy", "chaospy")},
         "sources": _sources(),
     }
-    text = json.dumps(identity, sort_keys=True)
-    name = f"{of}-{method.design}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    name, identity = identified(of, method.design, depends)
     lived = Experiment(
         of,
         name,
@@ -99,7 +95,7 @@ def ask(
         np.ascontiguousarray(points[:, : len(found)]),
         luck,
         each,
-        text,
+        identity,
     )
     if of == "patients" and method.design != "saltelli":
         chance = (*chance, LUCK.name)
@@ -109,7 +105,13 @@ def ask(
             f"every population has the same first {patients} candidates, whose own sample is part of its mean"
         )
     columns = {one.name: _words(study, one) for one in varied}
-    return Asked(problem, _titles(study, varied), columns, lived, len(points), chance, idle, tuple(remarks))
+    return Asked(problem, _titles(study, varied), columns, lived, chance, idle, tuple(remarks))
+
+
+def identified(of: Of, design: str, depends: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and identity of an experiment, from all that its points depend on."""
+    identity = json.dumps({"of": of, "design": design, **depends}, sort_keys=True)
+    return f"{of}-{design}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}", identity
 
 
 def _check_chance(method: Method, named: Sequence[Input], chance: Sequence[str]) -> None:

@@ -82,14 +82,17 @@ def analyse(
         if name in (FREE, *BY_DERIVATIVE) and (of == "population" or groups):
             raise ValueError(f"{name} is of single patients and inputs; leave --of population and --group out")
     for name in chosen:
-        if name not in (FREE, *BY_DERIVATIVE):  # whatever is refused is refused before anything is lived
+        # Whatever is refused is refused before anything is lived.
+        if name in BY_DERIVATIVE:
+            slopes.ask(study, name, slopes.SIZES[name] if size is None else size)
+        elif name != FREE:
             experiments.ask(study, load(name), of, _size(load(name), of, size), groups, patients)
     for name in chosen:
         if name == FREE:
             data = drivers.regress(study, folder)
         elif name in BY_DERIVATIVE:
-            with terminal.waiting(f"Differentiating lives ({name})"):
-                data = drivers.differentiate(study, folder, name, size)
+            with terminal.simulating(study) as bar:
+                data = drivers.differentiate(study, folder, name, size, map=local(workers), progress=bar)
         else:
             data = _lived(study, folder, load(name), of, size, groups, patients, workers)
         show(study, name, data)
