@@ -59,9 +59,8 @@ def drive(
         asked.problem, points, scalars.values, size=size, seed=study.seed, resamples=RESAMPLES, second=True
     )
     data = _dataset(asked, method, scalars, indices)
-    if method.over_time:
-        over = outputs.traces(study, experiment, lives, TIMES)
-        data = data.merge(_over_time(asked, method, points, over, size, study.seed))
+    over = outputs.traces(study, experiment, lives, TIMES)
+    data = data.merge(_over_time(asked, method, points, over, size, study.seed))
     data.attrs |= {
         "title": method.title,
         "source": method.source,
@@ -184,14 +183,15 @@ def _dataset(asked: Asked, method: Method, scalars: Outputs, indices: Indices) -
 
 
 def _over_time(asked: Asked, method: Method, points: np.ndarray, over: Traces, size: int, seed: int) -> xr.Dataset:
-    rows, traces, times = over.values.shape
-    indices = method.analyse(
-        asked.problem, points, over.values.reshape(rows, -1), size=size, seed=seed, resamples=0, second=False
-    )
-    shape = (traces, times, len(method.measures), len(asked.problem.inputs))
-    values = np.moveaxis(indices.value.reshape(shape), 1, 3)
+    def values(outputs: np.ndarray) -> np.ndarray:
+        given = {"size": size, "seed": seed}
+        if method.over_time:
+            return method.over_time(asked.problem, points, outputs, **given)
+        return method.analyse(asked.problem, points, outputs, **given, resamples=0, second=False).value
+
+    values_by_trace = [np.moveaxis(values(over.values[:, i]), 0, 2) for i in range(len(over.names))]
     return xr.Dataset(
-        {"time_value": (("trace", "time_measure", "input", schema.TIME), values)},
+        {"time_value": (("trace", "time_measure", "input", schema.TIME), np.stack(values_by_trace))},
         coords={
             "trace": list(over.names),
             "trace_unit": ("trace", list(over.units)),

@@ -15,8 +15,9 @@ from analysis.summary import SUMMARY
 from analysis.worth import worth
 from cluster.local import local
 from dashboards import terminal
+from dashboards.results import range_of
 from dashboards.written import number, unit
-from trials import store
+from trials import schema, store
 from trials.experiment import Of
 from trials.study import Study, find, read
 
@@ -28,6 +29,7 @@ SIZES: Mapping[Of, Mapping[str, int]] = {
     "population": {"saltelli": 32, "trajectories": 32, "curves": 641, "sample": 256, "quadrature": 1},
 }
 SHOWN = 12  # inputs of a table; the store has all
+COURSE = 6  # times of a table over time, and inputs
 
 
 def methods() -> list[str]:
@@ -169,9 +171,33 @@ def show(study: Study, name: str, data: xr.Dataset) -> None:
             table.add_row(str(one["input"].values), *cells, str(one["title"].values))
         print_(table)
         print_(f"  {here['verdict'].values}", soft_wrap=True)
+    if "time_value" in data:
+        _over_time(study, data)
     for key, what in (("chance", "left to chance"), ("idle", "not read by the twin"), ("without", "no derivative by")):
         if len(data.attrs.get(key, [])):
             print_(f"{what}: {', '.join(np.atleast_1d(data.attrs[key]))}", soft_wrap=True)
+
+
+def _over_time(study: Study, data: xr.Dataset) -> None:
+    """The leading inputs of the primary endpoint's outcome at a few times, of the contrast."""
+    primary = next(each for each in study.endpoints if each.name == "primary")
+    trace, measure = f"{range_of(study, primary)[0]}: {' - '.join(study.contrast)}", data.attrs["leading"]
+    measures = [str(each) for each in data["time_measure"].values]
+    measure = measure if measure in measures else measures[0]
+    over = data["time_value"].sel(trace=trace, time_measure=measure)
+    told = np.flatnonzero(np.isfinite(over.values).any(axis=0))
+    if not len(told):
+        return
+    order = np.argsort(-np.nan_to_num(np.abs(over.values)).mean(axis=1), kind="stable")
+    table = Table(title=f"{measure} over time, {trace}", title_justify="left")
+    table.add_column("input")
+    chosen = told[np.unique(np.linspace(0, len(told) - 1, COURSE).round().astype(int))]
+    for time in chosen:
+        table.add_column(f"day {float(over[schema.TIME].values[time]):g}", justify="right")
+    for i in order[:COURSE]:
+        cells = [_cell(float(value), float("nan"), float("nan")) for value in over.values[i, chosen]]
+        table.add_row(str(over["input"].values[i]), *cells)
+    terminal.console.print(table)
 
 
 def _cell(value: float, lower: float, upper: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from analysis import drivers, ranks, whatif
+from analysis import drivers, outputs, ranks, whatif
 from analysis import kept as keeping
 from analysis.decomposition import decomposition
 from analysis.drivers import drive
@@ -117,6 +117,42 @@ def test_indices_over_time_begin_where_nobody_differs(driven):
     assert np.isnan(inr.isel(time=0)).all()  # every INR starts at its base
     assert np.isfinite(inr.isel(time=-1)).all()
     assert float(inr.sel(input="transit_time2").isel(time=-1)) < float(inr.sel(input="ec50").isel(time=-1))
+
+
+def test_sobol_and_chaos_agree_over_time_within_their_stated_errors(driven, study):
+    places = [10, 21, 42]  # of the times of the indices: a quarter and half of the study, and its end
+    found = []
+    for name, size in (("sobol", BLOCKS), ("chaos-sparse", PATIENTS)):
+        method, kept_over = load(name), kept(driven, name)["time_value"].sel(trace="inr: fixed")
+        asked = ask(study, method, "patients", size)
+        _, experiment, lives = lived(driven, asked.experiment.group)
+        over = outputs.traces(study, experiment, lives, drivers.TIMES)
+        np.testing.assert_array_equal(kept_over["time"], over.days)
+        names = [column.name for column in asked.problem.columns]
+        points = experiment.points
+        if "luck" in names:
+            points = np.column_stack([points, (experiment.luck + 0.5) / 2**31])
+        at_places = over.values[:, over.names.index("inr: fixed")][:, places]
+        alone = method.analyse(asked.problem, points, at_places, size=size, seed=study.seed, resamples=300)
+        error = (alone.upper - alone.lower)[:, 0] / 2
+        found.append((kept_over.sel(time_measure="S1").isel(time=places).values.T, error, names))
+    (sobol, error, names), (chaos, other, of_chaos) = found
+    shared = [names.index(name) for name in of_chaos]
+    differ = np.abs(sobol[:, shared] - chaos) / np.hypot(error[:, shared], other)
+    assert sobol[:, shared].max() > 0.3  # ec50 leads
+    # Thirty 95 % intervals: one in twenty may miss, none by far.
+    assert (differ > 1.0).sum() <= 2 and differ.max() < 2.0
+
+
+def test_every_method_tells_its_indices_over_time(driven, study):
+    for name in ("chaos", "pawn", "delta"):  # from the lives of the sparse expansion
+        over = drive(study, driven, load(name), "patients", PATIENTS)["time_value"].sel(trace="inr: fixed")
+        leading = over.sel(time_measure=load(name).leading)
+        assert np.isnan(leading.isel(time=0)).all()
+        assert np.isfinite(leading.isel(time=slice(5, None))).all()
+        last = leading.isel(time=-1)
+        assert float(last.sel(input="ec50")) > 2 * float(last.sel(input="central_volume"))
+    drive(study, driven, load("chaos-sparse"), "patients", PATIENTS)  # whose surrogate others ask
 
 
 def test_second_order_indices_are_there_and_symmetric(driven):

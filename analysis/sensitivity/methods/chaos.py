@@ -11,6 +11,6 @@ method = Method(
     chaos.MEASURES,
     "ST",
     chaos.analyse,
-    over_time=False,
+    over_time=chaos.over_time,
     fit=surrogate.fit,
 )

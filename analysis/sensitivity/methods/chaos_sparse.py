@@ -13,6 +13,6 @@ method = Method(
     chaos.MEASURES,
     "ST",
     functools.partial(chaos.analyse, sparse=True),
-    over_time=False,
+    over_time=functools.partial(chaos.over_time, sparse=True),
     fit=functools.partial(surrogate.fit, sparse=True),
 )
