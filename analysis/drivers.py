@@ -45,8 +45,9 @@ def drive(
     """
     asked = experiments.ask(study, method, of, size, groups, patients)
     _live(study, folder, asked.experiment, map, chunk, progress)
-    group = f"{schema.SENSITIVITY}/{of}/{method.name}" + ("-grouped" if groups else "")
-    made_from = _fingerprint(folder, study, asked.experiment, method.name, size)
+    group = f"{schema.SENSITIVITY}/{of}/{kept.called(method.name, groups or {})}"
+    together = {name: list(members) for name, members in (groups or {}).items()}
+    made_from = _fingerprint(folder, study, asked.experiment, method.name, size, together)
     before, surrogate_of = kept.read(folder, group), f"{schema.SURROGATES}/{of}"
     answering = kept.read(folder, surrogate_of) if method.fit is not None else None
     needed = [before] if method.fit is None else [before, answering]
@@ -77,6 +78,7 @@ def drive(
         "statuses": json.dumps(_statuses(study, lives)),
         "chance": list(asked.chance),
         "idle": list(asked.idle),
+        "groups": json.dumps(together),
         "experiment": experiment.group,
         "made_from": made_from,
     }
@@ -211,8 +213,8 @@ def _statuses(study: Study, lives: xr.Dataset) -> dict[str, dict[str, int]]:
     return found
 
 
-def _fingerprint(folder: Path, study: Study, experiment: Experiment, method: str, size: int) -> str:
+def _fingerprint(folder: Path, study: Study, experiment: Experiment, *options: Any) -> str:
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))]
     blocks = [marker.sha256 for marker in store.markers(folder) if marker.group == experiment.group]
-    said: list[Any] = [study.text, experiment.identity, method, size, blocks]
+    said: list[Any] = [study.text, experiment.identity, *options, blocks]
     return hashlib.sha256(json.dumps(said).encode() + b"".join(sources)).hexdigest()

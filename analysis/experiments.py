@@ -23,6 +23,7 @@ from trials.study import Study
 
 LUCK = Input("luck", "luck: measurement error and adherence", "chance", "luck")
 NESTED = ("saltelli", "sample")  # designs whose first points stay when there are more
+JOINT = ("saltelli", "trajectories")  # designs that move the inputs of a group together; others share their lives
 PATIENTS = 128  # of each population that the evidence allows
 
 
@@ -80,7 +81,7 @@ def ask(
         points = _with_chance(study, points, luck, varied, found)
     each = patients if of == "population" else 1
     depends = {
-        "columns": [[column.name, column.group] for column in problem.columns],
+        "columns": [[column.name, column.group if method.design in JOINT else ""] for column in problem.columns],
         "seed": study.seed,
         "patients": each,
         "size": None if method.design in NESTED else size,

@@ -15,6 +15,7 @@ from analysis.summary import SUMMARY
 from analysis.worth import worth
 from cluster.local import local
 from dashboards import terminal
+from dashboards.drivers import grouping
 from dashboards.results import range_of
 from dashboards.written import number, unit
 from trials import schema, store
@@ -148,6 +149,8 @@ def show(study: Study, name: str, data: xr.Dataset) -> None:
             soft_wrap=True,
         )
     leading = data.attrs["leading"]
+    for together in grouping(data.attrs):
+        print_(f"varied together: {together}", soft_wrap=True)
     if "statuses" in data.attrs:
         for arm, counts in json.loads(data.attrs["statuses"]).items():
             failed = ", ".join(f"{count:,} {how}" for how, count in counts.items() if how not in ("ok", "not eligible"))

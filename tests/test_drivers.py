@@ -274,6 +274,36 @@ def test_groups_are_varied_together(study):
         ask(study, load("sobol"), "patients", 8, {"a": ["sex", "age"], "b": ["age"]})
 
 
+PK = {"pk": ["clearance", "central_volume", "peripheral_volume"]}
+BODY = {"body": ["clearance", "central_volume"], "who": ["sex", "age"]}
+
+
+def test_groupings_are_kept_beside_each_other(driven, study):
+    alone = kept(driven, "sobol")
+    for groups in (PK, BODY):
+        data = drive(study, driven, load("sobol"), "patients", 16, groups=groups)
+        assert set(groups) < set(data["input"].values) and "clearance" not in data["input"].values
+    names = [keeping.called("sobol", groups) for groups in (PK, BODY)]
+    assert names[0] != names[1] and names[0].startswith("sobol+pk-") and names[1].startswith("sobol+body-who-")
+    for name in ("sobol", *names):
+        assert f"sensitivity/patients/{name}" in keeping.indices(driven)
+    xr.testing.assert_identical(kept(driven, "sobol"), alone)
+    # The order in which they are written, and a group of one, make no other grouping.
+    again = {"who": ["age", "sex"], "body": ["central_volume", "clearance"], "ec50": ["ec50"]}
+    assert keeping.called("sobol", again) == names[1]
+    assert keeping.called("sobol", {"../A b%": ["sex", "age"]}).startswith("sobol+a-b-")
+
+
+def test_groupings_of_an_expansion_share_their_lives(driven, study):
+    lived, alone = [], kept(driven, "chaos-sparse").sel(output="primary: fixed", measure="ST")["value"]
+    progress = lambda record, *_: lived.append(record)  # noqa: E731
+    grouped = drive(study, driven, load("chaos-sparse"), "patients", PATIENTS, groups=PK, progress=progress)
+    assert [record for record in lived if record is not None] == []
+    together = float(grouped["value"].sel(output="primary: fixed", measure="ST", input="pk"))
+    assert together >= float(alone.sel(input=PK["pk"]).max()) - 1e-12
+    assert together <= float(alone.sel(input=PK["pk"]).sum()) + 1e-12
+
+
 def test_inputs_without_a_scale_are_left_to_chance_where_they_must(study):
     asked = ask(study, load("morris"), "population", 4)
     assert asked.chance == ("people",)

@@ -298,6 +298,23 @@ def test_every_endpoint_arm_and_input_set_can_be_looked_at(monkeypatch, folder, 
     assert "Not converged" in page.warning[0].value
 
 
+def test_groupings_are_listed_by_what_they_hold_and_can_be_chosen(monkeypatch, folder, read, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    for groups in ({"pk": ["clearance", "central_volume"]}, {"pd": ["ec50", "steepness"]}):
+        data = indices(read, ("S1", "ST"), False).assign_attrs(groups=json.dumps(groups))
+        kept.write(copy, {f"{schema.SENSITIVITY}/patients/{kept.called('sobol', groups)}": data})
+    page = opened(monkeypatch, copy)
+    chosen = page.selectbox(key="method-patients")
+    assert len(chosen.options) == 4
+    assert "A method of ST; pk = clearance, central volume" in chosen.options
+    assert "A method of ST; pd = ec50, steepness" in chosen.options
+    chosen.select(kept.called("sobol", {"pd": ["ec50", "steepness"]})).run()
+    assert not page.exception
+    assert page.warning[0].value.replace("\\", "") == "Not converged: said why."
+    assert "pd = ec50, steepness" in page.get("plotly_chart")[0].proto.spec
+
+
 def test_without_an_analysis_the_page_says_how_to_make_one(monkeypatch, small_run):
     page = opened(monkeypatch, small_run)
     assert "trialtwin sensitivity" in page.info[0].value and "--method sobol" in page.info[0].value
@@ -307,7 +324,7 @@ def test_without_an_analysis_the_page_says_how_to_make_one(monkeypatch, small_ru
     ("of", "method", "words"),
     [
         ("patients", "sobol", "Of everything that makes one life differ"),
-        ("patients", "sobol-grouped", "Of everything that makes one life differ"),
+        ("patients", "sobol+pk-3f2a91c0", "Of everything that makes one life differ"),
         ("patients", "chaos-sparse", "Of everything that makes one life differ"),
         ("patients", "efast", "What chance adds is left out. Whiskers: 95 %"),
         ("patients", "chaos-quadrature", "What chance adds is left out. Whiskers: how far the last two degrees"),
