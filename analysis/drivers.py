@@ -14,6 +14,7 @@ from analysis.experiments import PATIENTS, Asked
 from analysis.outputs import Outputs, Traces
 from analysis.sensitivity.indices import Indices
 from analysis.sensitivity.method import Method
+from analysis.whatif import Unseen
 from solvers.status import REASONS, Status
 from trials import run as runs
 from trials import schema, store
@@ -24,6 +25,8 @@ from trials.study import Study
 
 TIMES = 43  # times at which indices over time are computed
 RESAMPLES = 500
+SAMPLE = "sample"  # the design whose rows are patients as they come
+UNSEEN = {"patients": 256, "population": 64}  # rows of it that a surrogate is held against
 
 
 def drive(
@@ -48,14 +51,23 @@ def drive(
     group = f"{schema.SENSITIVITY}/{of}/{kept.called(method.name, groups or {})}"
     together = {name: list(members) for name, members in (groups or {}).items()}
     made_from = _fingerprint(folder, study, asked.experiment, method.name, size, together)
-    before, surrogate_of = kept.read(folder, group), f"{schema.SURROGATES}/{of}"
-    answering = kept.read(folder, surrogate_of) if method.fit is not None else None
-    needed = [before] if method.fit is None else [before, answering]
-    if before is not None and all(data is not None and data.attrs.get("made_from") == made_from for data in needed):
+    surrogate_of = f"{schema.SURROGATES}/{of}/{method.name}"
+    fitted_from = _fingerprint(folder, study, asked.experiment, method.name, size)
+    if method.fit is None or _is_of(kept.read(folder, surrogate_of), fitted_from):
+        surrogate_of = ""
+    before = kept.read(folder, group)
+    if before is not None and _is_of(before, made_from) and not surrogate_of:
         return before
     experiment, lives = _lived(study, folder, asked.experiment)
     scalars = outputs.endpoints(study, experiment, lives)
     points = _columns(asked, experiment.points, experiment.luck)
+    if surrogate_of:
+        unseen = _unseen(study, folder, method, of, patients, map, chunk, progress)
+        surrogate = whatif.made(study, asked, method, size, points, scalars, unseen)
+        if surrogate is not None:
+            kept.write(folder, {surrogate_of: surrogate.assign_attrs(made_from=fitted_from)})
+    if before is not None and _is_of(before, made_from):
+        return before
     indices = method.analyse(
         asked.problem, points, scalars.values, size=size, seed=study.seed, resamples=RESAMPLES, second=True
     )
@@ -82,11 +94,34 @@ def drive(
         "experiment": experiment.group,
         "made_from": made_from,
     }
-    kept.write(folder, {group: data})
-    surrogate = whatif.made(study, asked, method, points, scalars)
-    if surrogate is not None:
-        kept.write(folder, {surrogate_of: surrogate.assign_attrs(made_from=made_from)})
-    return data
+    return _written(folder, group, data)
+
+
+def _unseen(
+    study: Study,
+    folder: Path,
+    method: Method,
+    of: Of,
+    patients: int,
+    map: runs.Map,
+    chunk: int | None,
+    progress: runs.Progress | None,
+) -> Unseen | None:
+    """Lives for a surrogate whose points, of one luck, do not tell its error; None where none are needed.
+
+    They are the first of a sample, which is that of the methods that read one.
+    """
+    if method.fit is None or method.design == SAMPLE:
+        return None
+    asked = experiments.ask(study, method._replace(design=SAMPLE), of, UNSEEN[of], None, patients)
+    _live(study, folder, asked.experiment, map, chunk, progress)
+    experiment, lives = _lived(study, folder, asked.experiment)
+    points = _columns(asked, experiment.points, experiment.luck)
+    return Unseen(points, outputs.endpoints(study, experiment, lives).values)
+
+
+def _is_of(data: xr.Dataset | None, made_from: str) -> bool:
+    return data is not None and data.attrs.get("made_from") == made_from
 
 
 def _live(

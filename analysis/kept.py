@@ -57,5 +57,12 @@ def indices(folder: Path) -> list[str]:
     return sorted(name for name in names if has(folder, name))
 
 
+def surrogates(folder: Path, of: str) -> list[str]:
+    """Methods whose surrogates of a set of inputs are kept, sorted."""
+    found = (folder / store.COHORT / schema.SURROGATES / of).glob("*/zarr.json")
+    names = sorted(path.parent.name for path in found)
+    return [name for name in names if has(folder, f"{schema.SURROGATES}/{of}/{name}")]
+
+
 def _mark(folder: Path) -> str:
     return hashlib.sha256((folder / store.STUDY).read_bytes()).hexdigest()

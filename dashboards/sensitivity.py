@@ -233,14 +233,22 @@ def _information(study: Study, data: xr.Dataset) -> None:
     print_(table)
 
 
-def answer(folder: Path, of: Of, asked: Mapping[str, str]) -> None:
-    """What the surrogate says, marked as such."""
-    data = whatif.stored(folder, of)
-    said = whatif.answer(data, asked)
-    table = Table(title=f"Surrogate: {data.attrs['said']}", title_justify="left")
-    for heading in ("output", "value", "± (leave-one-out)", "unit", "Q2"):
+def answer(folder: Path, of: Of, asked: Mapping[str, str], methods: Sequence[str]) -> None:
+    """What the surrogates say, marked as such: for each output that with the smallest error of those of the methods."""
+    surrogates = whatif.stored(folder, of, methods)
+    said = whatif.answer(surrogates, asked)
+    table = Table(title="Surrogates: nothing below was simulated", title_justify="left")
+    for heading in ("output", "value", "± (lives not seen)", "unit", "Q2", "by"):
         table.add_column(heading)
-    for name, of_unit, value, rmse, q2 in zip(said.names, said.units, said.values, said.rmse, said.q2, strict=True):
-        table.add_row(name, number(float(value)), number(float(rmse)), unit(of_unit), f"{float(q2):.2f}")
+    for method, name, of_unit, value, rmse, q2 in zip(*said, strict=True):
+        table.add_row(name, number(float(value)), number(float(rmse)), unit(of_unit), f"{float(q2):.2f}", method)
     terminal.console.print(table)
+    for name in dict.fromkeys(said.methods):
+        told = surrogates[name].attrs
+        terminal.console.print(f"{name}: {told['said']}; its error is {told['error']}", soft_wrap=True)
+    if not methods and len(surrogates) > 1:
+        terminal.console.print(
+            f"Of {', '.join(surrogates)} each output is by that with the smallest error; --method names another.",
+            soft_wrap=True,
+        )
     terminal.console.print("The inputs that were not named are in their middle.")

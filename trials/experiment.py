@@ -67,7 +67,7 @@ def read(folder: Path, group: str) -> Experiment:
     described = json.loads(str(here.attrs["experiment"]))
     del described["size"]
     for name in ("columns", "numbers"):
-        described[name] = tuple(described[name])
+        described[name] = tuple(described.get(name, ()))
     return Experiment(**described, points=np.asarray(here[POINTS][...]), luck=np.asarray(here[LUCK][...]))
 
 

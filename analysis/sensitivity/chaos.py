@@ -92,6 +92,13 @@ def over_time(
     return np.stack([_value(problem, told) for told in fits])
 
 
+def fit(
+    problem: Problem, points: np.ndarray, outputs: np.ndarray, *, size: int, sparse: bool = False
+) -> surrogate.Surrogate:
+    """The surrogate of outputs, (row, output), that tell something. Raises ValueError as `surrogate.fit`."""
+    return surrogate.fit(problem, points, check_rows(points, outputs, size, problem), sparse)
+
+
 # The fit of an output and which inputs its terms hang on, (term, input); or why there is none.
 Told = tuple[Fit, np.ndarray] | str
 

@@ -16,7 +16,8 @@ class Method(NamedTuple):
     gives per input. leading: the measure that ranks inputs. groups: whether an input may have several columns.
     over_time(problem, points, outputs, *, size, seed) -> (time, measure, input): values alone for one outcome at many
     times, outputs (row, time); None where `analyse` is quick enough for them.
-    fit(problem, points, outputs) -> Surrogate, of methods that make one.
+    fit(problem, points, outputs, *, size) -> Surrogate, of methods that make one. Its error is
+    leave-one-out, NaN where the rows, which have one luck, do not tell it.
     analyse(problem, points, outputs, *, size, seed, resamples=..., second=True) -> Indices: points (row, column) of the
     design of that size and seed; outputs (row, output), NaN for a failed life.
     """

@@ -1,6 +1,6 @@
 """Polynomial chaos by regression on all terms up to a degree."""
 
-from analysis.sensitivity import chaos, surrogate
+from analysis.sensitivity import chaos
 from analysis.sensitivity.method import Method
 
 method = Method(
@@ -12,5 +12,5 @@ method = Method(
     "ST",
     chaos.analyse,
     over_time=chaos.over_time,
-    fit=surrogate.fit,
+    fit=chaos.fit,
 )

@@ -10,7 +10,8 @@ from analysis.sensitivity.indices import CONSTANT, Indices, check_rows, constant
 from analysis.sensitivity.method import Method
 from analysis.sensitivity.problem import Problem
 from analysis.sensitivity.quadrature import nodes
-from analysis.sensitivity.surrogate import same_rows
+from analysis.sensitivity.surrogate import Surrogate, same_rows
+from analysis.sensitivity.threads import one_thread
 
 HANDLED = "failed lives are replaced by a least-squares fit to the other nodes"
 FITTED = 500  # terms of that fit at most
@@ -77,6 +78,26 @@ def analyse(
         int(failed.sum(0).max()),
         HANDLED,
     )
+
+
+@one_thread
+def fit(problem: Problem, points: np.ndarray, outputs: np.ndarray, *, size: int) -> Surrogate:
+    """The expansion of outputs, (node, output). Its error is NaN: nodes of one luck do not tell it.
+
+    Raises ValueError where an output is constant, or has too few nodes.
+    """
+    rule = nodes(problem, size)
+    outputs = check_rows(points, outputs, len(rule.points), problem)
+    numbers, degree = _terms(problem, size)
+    own = basis.basis(problem)
+    functions = own.functions(rule.points, int(numbers.max()))
+    filled, troubles = _filled(functions, numbers, degree, outputs)
+    if any(troubles):
+        raise ValueError(next(trouble for trouble in troubles if trouble))
+    coefficients = _project(functions, numbers, rule.weights[:, None] * filled)
+    names = tuple(column.name for column in problem.columns)
+    unknown = np.full(outputs.shape[1], np.nan)
+    return Surrogate(names, own, numbers, coefficients, unknown, unknown)
 
 
 def _terms(problem: Problem, level: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,4 +180,5 @@ method = Method(
     chaos.MEASURES,
     "ST",
     analyse,
+    fit=fit,
 )
