@@ -24,9 +24,10 @@ from trials.study import Study, find, read
 
 FREE = "regression"
 BY_DERIVATIVE = (slopes.ELASTICITIES, slopes.DERIVATIVES)
-# Rows that usually suffice for the demonstration's number of inputs; the verdict says whether they did.
+# Rows that usually suffice for an arm with the demonstration's number of inputs; the effect may need more, and the
+# verdict says whether they did.
 SIZES: Mapping[Of, Mapping[str, int]] = {
-    "patients": {"saltelli": 1024, "trajectories": 128, "curves": 641, "sample": 2048, "quadrature": 2},
+    "patients": {"saltelli": 2048, "trajectories": 128, "curves": 641, "sample": 2048, "quadrature": 2},
     "population": {"saltelli": 32, "trajectories": 32, "curves": 641, "sample": 256, "quadrature": 1},
 }
 SHOWN = 12  # inputs of a table; the store has all
