@@ -179,7 +179,7 @@ def _with_chance(
 
 def _titles(study: Study, named: Sequence[Input]) -> dict[str, str]:
     """What each input is; a group names its members."""
-    titles: dict[str, str] = {LUCK.group: LUCK.title}
+    titles: dict[str, str] = {}
     for one in named:
         words = _words(study, one)
         titles[one.group] = f"{titles[one.group]}; {words}" if one.group in titles else words
