@@ -55,7 +55,7 @@ def room(twin: Twin, policy: Policy, tick: float, late: float) -> int:
     """
     slots, waits = 0, False
     for action in twin.actions:
-        wait = (SPREADS * late if policy.by_patient else 0.0) + _longest_lag(twin, action)
+        wait = (SPREADS * late if policy.by_patient and not action.lasting else 0.0) + _longest_lag(twin, action)
         over = policy.longest if action.infused else 0.0
         slots += _some(wait, tick) + (_some(wait + over, tick) if over else 0)
         waits = waits or wait > 0 or over > 0
@@ -111,7 +111,7 @@ def delivery(twin: Twin, policy: Policy, tick: float, late: float, engine: Engin
             if each.name not in given:
                 continue
             dose = given[each.name]
-            due = time + late + (jnp.maximum(getattr(p, each.lag), 0.0) if each.lag else 0.0)
+            due = time + (0.0 if each.lasting else late) + (jnp.maximum(getattr(p, each.lag), 0.0) if each.lag else 0.0)
             amount = dose.amount if isinstance(dose, Infusion) else dose
             unit = {name: jnp.asarray([float(name == field) for field in fields]) for name in (each.name, each.rate)}
             if not isinstance(dose, Infusion):

@@ -192,6 +192,7 @@ def life(
     known = {covariate.name: values[covariate.name] for covariate in twin.covariates}
     p = twin.namespace(values)
     outputs = {output.name: output for output in twin.outputs}
+    lasting = {action.name for action in twin.actions if action.lasting}
     noise, taken, late = _randomness(twin, plan, seed, patient)
     is_visit = np.isin(np.arange(plan.ticks + 1), plan.visits)
 
@@ -216,8 +217,8 @@ def life(
         )
         amounts, memory = policy.decide(time, Seen(visit, measured), memory, settings)
         # What a clinic or a device does is done; only what the patient takes himself can be missed.
-        kept = takes if policy.by_patient else 1.0
-        given = {name: _kept(amount, kept) for name, amount in amounts.items()}
+        missable = amounts.keys() - lasting if policy.by_patient else set()
+        given = {name: _kept(amount, takes if name in missable else 1.0) for name, amount in amounts.items()}
         delay = lateness if policy.by_patient and lateness is not None else 0.0
         done = by.tick(once, y, track, waiting, p, given, delay, time, *(alike or (count, halved)))
         carry = (done.y, memory, totals, true, jnp.maximum(worst, health), done.track, done.pending)

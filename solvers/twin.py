@@ -116,7 +116,9 @@ class Action:
     """What a therapy may do to the twin in one tick, e.g. a dose [mg] given at its start.
 
     infused: whether it may also come at a constant rate over a time. lag: the parameter [h] by which it comes later,
-    '' where it comes at once. bioavailability: the parameter that tells what share of it reaches `act`.
+    '' where it comes at once. bioavailability: the parameter that tells what share of it reaches `act`. lasting: the
+    clinic's to set, such as an implant or a device's setting: no patient can miss it or be late with it. step: where it
+    comes in steps from the lower bound, their size [unit]; 0 where any amount will do.
     """
 
     name: str
@@ -126,6 +128,8 @@ class Action:
     infused: bool = False
     lag: str = ""
     bioavailability: str = ""
+    lasting: bool = False
+    step: float = 0.0
 
     @property
     def rate(self) -> str:

@@ -47,6 +47,10 @@ def amount(key: str, written: str, action: Action) -> float:
         raise OptionError(
             key, f"{key} '{written}' is not possible; write an amount from {low:g} to {high:g} {action.unit}"
         )
+    if action.step and abs((value - low) / action.step - round((value - low) / action.step)) > 1e-9:
+        raise OptionError(
+            key, f"{key} '{written}' lies between steps; write {low:g}, {low + action.step:g}, ... {action.unit}"
+        )
     return value
 
 
