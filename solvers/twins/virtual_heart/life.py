@@ -66,7 +66,8 @@ def under(him: Body, y: State, p: Any, action: Any) -> tuple[Any, Activation, An
         control=him.heart.control._replace(e=0.0, g=p.baroreflex_gain),
     )
     therapy = treated(own, action, p)
-    activation = activate(him.conduction, him.own, paced(action, p))
+    intrinsic = him.own._replace(delay=him.own.delay * therapy.delay)
+    activation = activate(him.conduction, intrinsic, paced(action, p))
     return _constants(therapy.heart, activation), activation, therapy.volume
 
 

@@ -37,7 +37,7 @@ _NUMBERS: dict[str, tuple[str, float, float, tuple[float, float], Evidence, str,
     "lv_stiffness": ("1", 1.0, 0.15, (0.2, 8.0), "assumed", ASSUMED, "passive stress of the left ventricle, relative"),
     "rise": ("1", 0.25, 0.05, (0.1, 0.5), "published", VAN_OSTA, "rise of a contraction, tr"),
     "decay": ("1", 0.25, 0.05, (0.1, 0.6), "published", VAN_OSTA, "decay of a contraction, td"),
-    "heart_rate": ("1/min", 70.6, 0.13, (40.0, 150.0), "published", VAN_OSTA, "heart rate at rest"),
+    "resting_heart_rate": ("1/min", 70.6, 0.13, (40.0, 150.0), "published", VAN_OSTA, "heart rate at rest"),
     "mean_arterial_pressure": ("mmHg", 91.5, 0.09, (50.0, 150.0), "published", VAN_OSTA, "mean arterial pressure"),
     "resting_output": ("L/min", 5.1, 0.15, (2.0, 10.0), "published", VAN_OSTA, "cardiac output at rest"),
     "arterial_stiffness": ("1", 1.667, 0.15, (0.8, 5.0), "published", VAN_OSTA, "stiffness of the aorta, k"),
@@ -116,7 +116,7 @@ def body(p: Any) -> Body:
     usual += healthy.left_atrium.Vw + healthy.right_atrium.Vw
     room = healthy.pericardium.V_ref + (muscle - usual) + 2.0 * (found.edv - USUAL_EDV) * ML
     heart = healthy._replace(
-        cycle=60.0 / p.heart_rate,
+        cycle=60.0 / p.resting_heart_rate,
         free=wall(found.left, p.lv_area, active * free, healthy.free.Sf_pas * passive * free_stiff),
         septum=wall(found.septum, p.lv_area, active * inner, healthy.septum.Sf_pas * passive * inner_stiff),
         right=wall(found.right, p.rv_area, 1e3 * p.contractility * p.rv_contractility, healthy.right.Sf_pas),

@@ -14,7 +14,7 @@ MEMORY = 8  # beats that it looks back on
 RANK = 1e-7  # directions that add less than this share are noise
 BOLD = 0.1  # of a volume or the resistance: how far one extrapolation may move it
 WORSE = 2.0  # times the change of the beat before: the extrapolation is undone
-SETTLED = 1e-7  # of all blood, of the resistance: the distance that is left, as extrapolation sees it
+SETTLED = 1e-9  # of all blood, of the resistance: the distance that is left, as extrapolation sees it
 SLOW = (*(f"V_{name}" for name in CAVITIES), "p0", "fac", "x_b")  # the rest follows these within a beat or two
 
 
