@@ -114,7 +114,7 @@ def _events(time: np.ndarray, cycle: float, mitral: np.ndarray, aortic: np.ndarr
 
     ejected = since(opened, closes)
     return {
-        MVC: (opened - float(np.min((opened - fills) % cycle))) % cycle,
+        MVC: (opened - since(0.0, opened - fills)) % cycle,
         AVO: opened,
         AVC: (opened + ejected) % cycle,
         MVO: (opened + ejected + since(opened + ejected, refills)) % cycle,

@@ -209,6 +209,7 @@ class Twin(NamedTuple):
     what the typical patient with these covariates needs.
     ode: the equations that `advance` solves, where there are some: the engine solves them its own way, and `advance`
     with an adaptive step, slowly and to rounding.
+    probe(state, p, action) -> what an acute test shows, such as the waves of one heartbeat; the state stays as it is.
     """
 
     name: str
@@ -225,6 +226,7 @@ class Twin(NamedTuple):
     method: str
     starts: Mapping[str, Callable[[Any, float, float], Any]] = {}
     ode: Ode | None = None
+    probe: Callable[[Any, Any, Any], Any] | None = None
 
     @property
     def variables(self) -> tuple[Parameter | Covariate, ...]:

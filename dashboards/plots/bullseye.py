@@ -30,7 +30,7 @@ SCALES = {"activation": LATE, "peak": LESS_IS_BLUE, "work": MORE_IS_BLUE}
 DARK = 0.4  # of a colour's luminance, from which ink is read better on it than white
 
 
-def bullseye(before: Beat, after: Beat, measure: str, source: str) -> go.Figure:
+def bullseye(before: Beat, after: Beat, source: str, measure: str) -> go.Figure:
     """A number of each segment. measure: one of heart.MEASURES; a segment without a value is grey."""
     of = MEASURES[measure]
     lives = {BEFORE: getattr(before, measure), AFTER: getattr(after, measure)}
