@@ -423,7 +423,7 @@ def test_the_twin_page_shows_each_picture_of_a_heart(planned, monkeypatch):
     page = opened(monkeypatch, planned.folder)
     assert [header.value for header in page.header] == ["Pictures"]
     for name, each in heart_portrait.portrait.drawings.items():
-        page.segmented_control(key="twin-picture").set_value(name).run()
+        page.pills(key="twin-picture").set_value(name).run()
         assert not page.exception and not page.error
         assert len(page.get("plotly_chart")) == 2
         assert each.title in {header.value.replace("\\", "") for header in page.subheader}

@@ -147,7 +147,7 @@ def own(results: Results, of: Portrait, arm: str, patient: int | str, *changes: 
     """The twin's own pictures, one at a time."""
     st.header("Pictures", anchor=False)
     names = list(of.drawings)
-    name = st.segmented_control("Picture", names, default=names[0], required=True, key="twin-picture")
+    name = st.pills("Picture", names, default=names[0], required=True, wrap=True, key="twin-picture")
     drawn = of.drawings[str(name)]
     with st.spinner("Probing the twin at the end of the study; compiled once"):
         portraits.seen(results, arm, patient, *changes)

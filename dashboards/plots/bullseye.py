@@ -107,10 +107,8 @@ def bullseye(before: Beat, after: Beat, source: str, measure: str) -> go.Figure:
         figure.add_annotation(text=f"<b>{life}</b>", x=sum(polar.domain.x) / 2, yshift=-14, **note)
     figure.add_annotation(text=wrapped(KEY, LINE + 6), x=0.5, yshift=-36, font={"size": 11}, **note)
     figure = finished(figure, source, 480)
-    margin = figure.layout.margin
-    source_line = figure.layout.annotations[-1]
-    source_line.yshift -= 20
-    return figure.update_layout(margin={"t": 90, "b": margin.b + 20})
+    figure.layout.annotations[-1].yshift -= 20  # the source, below the key
+    return figure.update_layout(margin={"t": 90, "b": figure.layout.margin.b + 20, "l": 16})
 
 
 def _angle(position: str) -> float:
