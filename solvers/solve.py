@@ -71,7 +71,7 @@ class Lives(NamedTuple):
     recorded: outcome -> (patient, record); an action is the amount given since the record before.
     measured: output -> (patient, visit), with error. folds: name -> (patient,). status: (patient,) of Status.
     error: (patient,), estimated, of the outputs, relative to |output| + 0.001 max |output|; 0 for a twin's own
-    closed form.
+    closed form. kept: what else was asked for, each (patient, tick).
     """
 
     recorded: dict[str, np.ndarray]
@@ -79,6 +79,7 @@ class Lives(NamedTuple):
     folds: dict[str, np.ndarray]
     status: np.ndarray
     error: np.ndarray
+    kept: Any = ()
 
 
 def solver(
@@ -136,23 +137,30 @@ def _inaccurate(lives: Lives, engine: Engine) -> np.ndarray:
     return ~(lives.error <= engine.tolerance) & (lives.status != Status.BAD_PARAMETER)
 
 
-def free_solver(twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine) -> Callable[..., Lives]:
+def free_solver(
+    twin: Twin,
+    policy: Policy,
+    plan: Plan,
+    seed: int,
+    engine: Engine,
+    keep: Callable[[Any, Any, Any], tuple] = lambda given, acted, ended: (),
+) -> Callable[..., Lives]:
     """Compiles one arm so that its therapy stays free. Returns solve(patients, values, settings) -> Lives.
 
     patients, values: as `solver` takes them, without padding: another number of patients compiles again. settings:
     every setting of the policy by name, each (n,). With the policy's own settings the lives are those of `solver`
-    within the tolerance: steps are as fine everywhere as the engine has them anywhere.
+    within the tolerance: steps are as fine everywhere as the engine has them anywhere. keep: as `life` takes it.
     """
     _check_outcomes(twin, plan)
     finest = engine.everywhere()
-    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, finest)))
+    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, finest, keep=keep)))
     names = [variable.name for variable in twin.variables]
 
     def solve(patients: np.ndarray, values: Mapping[str, np.ndarray], settings: Mapping[str, np.ndarray]) -> Lives:
         given = {name: np.asarray(values[name], float) for name in names}
         numbers = {name: np.asarray(settings[name], float) for name in policy.settings}
-        lives = compiled(np.asarray(patients), given, numbers)
-        return jax.tree.map(np.asarray, Lives(*lives))
+        recorded, measured, folds, status, error, *kept = compiled(np.asarray(patients), given, numbers)
+        return jax.tree.map(np.asarray, Lives(recorded, measured, folds, status, error, tuple(kept)))
 
     return solve
 

@@ -214,6 +214,7 @@ class Twin(NamedTuple):
     ode: the equations that `advance` solves, where there are some: the engine solves them its own way, and `advance`
     with an adaptive step, slowly and to rounding.
     trouble: (state, p) -> Status of a state that the twin itself finds to be no life, OK elsewhere.
+    probe(state, p, action) -> what an acute test shows, such as the waves of one heartbeat; the state stays as it is.
     """
 
     name: str
@@ -231,6 +232,7 @@ class Twin(NamedTuple):
     starts: Mapping[str, Callable[[Any, float, float], Any]] = {}
     ode: Ode | None = None
     trouble: Callable[[Any, Any], Any] | None = None
+    probe: Callable[[Any, Any, Any], Any] | None = None
 
     @property
     def variables(self) -> tuple[Parameter | Covariate, ...]:

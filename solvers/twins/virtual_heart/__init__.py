@@ -2,7 +2,7 @@
 circulation. `patient` tells what he has, `therapies` what can be done, `life` what becomes of it."""
 
 from solvers.twin import Output, Twin, nothing
-from solvers.twins.virtual_heart.life import advance, look, start, trouble
+from solvers.twins.virtual_heart.life import advance, look, probe, start, trouble
 from solvers.twins.virtual_heart.patient import COVARIATES, PARAMETERS
 from solvers.twins.virtual_heart.therapies import ACTIONS, EFFECTS
 
@@ -78,4 +78,5 @@ twin = Twin(
     observe=look,
     method="fixed steps of 1/425 of a beat, in machine code; steady beats by Anderson's extrapolation",
     trouble=trouble,
+    probe=probe,
 )

@@ -13,9 +13,9 @@ from solvers.status import Status
 from solvers.twins.virtual_heart.activation import Activation, activate
 from solvers.twins.virtual_heart.beat import Beat
 from solvers.twins.virtual_heart.constants import constants, initial
+from solvers.twins.virtual_heart.electrocardiogram import Shape, shape
 from solvers.twins.virtual_heart.layout import CAVITIES, state_type
 from solvers.twins.virtual_heart.observed import LARGEST, observed
-from solvers.twins.virtual_heart.pacing import Pacing
 from solvers.twins.virtual_heart.parameters import ML, Heart
 from solvers.twins.virtual_heart.patient import Body, body
 from solvers.twins.virtual_heart.settle import Settled, settle
@@ -71,11 +71,13 @@ def under(him: Body, y: State, p: Any, action: Any) -> tuple[Any, Activation, An
     return _constants(therapy.heart, activation), activation, therapy.volume
 
 
-def waveforms(y: State, p: Any, action: Any) -> tuple[dict[str, Any], Activation, Body]:
-    """One beat in the state y under a therapy: what `Beat.probe` gives, the activation, and whose it is."""
+def probe(y: State, p: Any, action: Any) -> tuple[dict[str, Any], Activation, Shape]:
+    """One beat in the state y under a therapy: its waves, as `Beat.probe` gives them, its activation, and what its
+    electrocardiogram needs."""
     him = body(p)
     c, activation, _ = under(him, y, p, action)
-    return BEAT.probe(KIND(*y.row), c), activation, him
+    walls = (him.heart.free.Vw, him.heart.septum.Vw, him.heart.right.Vw)
+    return BEAT.probe(KIND(*y.row), c), activation, shape(him.conduction, *walls)
 
 
 def look(y: State, p: Any, time: Any) -> dict[str, Any]:
