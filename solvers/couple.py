@@ -26,6 +26,8 @@ from solvers.reference import reference
 from solvers.triggers import Jump
 from solvers.twin import Action, Covariate, Ode, Twin, named
 
+ADAPTIVE = "diffrax's Dopri8 with steps of its own"  # `advance` of a part with equations
+
 Parts = Mapping[str, Part]
 Names = Mapping[str, Mapping[str, str]]  # by part, what its things are called in the composed twin
 
@@ -232,7 +234,8 @@ def _in_turn(parts: Parts, links: tuple[Link, ...], couplings: tuple[Coupling, .
             after[part] = each.twin.advance(getattr(y, part), of(part), each.action(action), time, tick)
         return state(**after)
 
-    told = ", then ".join(f"{part} by {parts[part].twin.method}" for part in order)
+    by = {part: ADAPTIVE if each.twin.ode else each.twin.method for part, each in parts.items()}
+    told = ", then ".join(f"{part} by {by[part]}" for part in order)
     return {
         "initial": lambda p: state(**{part: each.twin.initial(each.patient(p, {})) for part, each in parts.items()}),
         "advance": advance,
