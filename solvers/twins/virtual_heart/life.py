@@ -1,6 +1,6 @@
 """A heart from tick to tick: it settles under its therapy, and is looked at.
 
-Hemodynamics settle within minutes, so that a tick of an hour or more ends in the steady beat under what was given in it.
+Pressures and flows settle within minutes, so that a tick of an hour or more ends in the steady beat under its therapy.
 The baseline is kept at its mean pressure and flow by the homeostat; from then on the volume of blood and the resistance
 are the patient's own, changed by therapy alone and by the baroreflex. Growth of the walls over months is not in it.
 """
