@@ -11,6 +11,7 @@ Initial states and starting rules are those of the parts alone; what a concentra
 """
 
 import dataclasses
+import functools
 import graphlib
 import re
 from collections import Counter
@@ -240,8 +241,20 @@ def _in_turn(parts: Parts, links: tuple[Link, ...], couplings: tuple[Coupling, .
         "initial": lambda p: state(**{part: each.twin.initial(each.patient(p, {})) for part, each in parts.items()}),
         "advance": advance,
         "observe": lambda y, p, time: _observed(parts, links, y._asdict(), p, time),
+        "trouble": _trouble(parts),
         "method": f"in turn over every tick: {told}",
     }
+
+
+def _trouble(parts: Parts) -> Callable[[Any, Any], Any] | None:
+    """The worst status of those parts that tell one; they know their own, uncoupled parameters."""
+    telling = [(part, each, each.twin.trouble) for part, each in parts.items() if each.twin.trouble]
+
+    def worst(y: Any, p: Any) -> Any:
+        found = [trouble(getattr(y, part), each.patient(p, {})) for part, each, trouble in telling]
+        return functools.reduce(jnp.maximum, found)
+
+    return worst if telling else None
 
 
 def _observed(parts: Parts, links: tuple[Link, ...], ys: Mapping[str, Any], p: Any, time: Any) -> dict[str, Any]:

@@ -198,7 +198,7 @@ class Beat(NamedTuple):
         """A beat by one kind of step. nothing: what it has seen before, and `zero` the same as a row."""
         # Rows, because XLA takes long over many scalars.
         before = names.state_type(self.layout)(*x)
-        shape = jax.tree.structure(Lived(before, nothing))
+        shape: Any = jax.tree.structure(Lived(before, nothing))
         row = jnp.concatenate([_changed(x, before, control.begun(before, c)), zero])
         row = self._turned(step, shape, row, c, numbers, go)
         lived = shape.unflatten(list(row))
@@ -207,9 +207,10 @@ class Beat(NamedTuple):
 
     def _turned(self, step: str, shape: Any, row: Any, c: Any, numbers: Any, go: Any) -> Any:
         """All steps of a beat, in machine code where there can be any. row: Lived as one row, of the tree `shape`."""
+        kind: Any = type(c)
 
         def scanned(row: Any, numbers: Any) -> Any:
-            constants = type(c)(*numbers)
+            constants = kind(*numbers)
 
             def one(y: Lived, i: Any) -> tuple[Lived, None]:
                 return getattr(self, step)(i, y, constants), None
@@ -217,7 +218,7 @@ class Beat(NamedTuple):
             steps = jnp.arange(self.n_step, dtype=float)
             return jnp.stack(jax.tree.leaves(jax.lax.scan(one, shape.unflatten(list(row)), steps)[0]))
 
-        machine = _machine(self, step, shape, type(c))
+        machine = _machine(self, step, shape, kind)
         return machine.turns(row, numbers, go, self.n_step, scanned) if machine else scanned(row, numbers)
 
     def beats(self, state: Any, c: Any, n: Any) -> Lived:

@@ -62,7 +62,7 @@ def advance(y: State, p: Any, action: Any, time: Any, tick: Any) -> State:
 def under(him: Body, y: State, p: Any, action: Any) -> tuple[Any, Activation, Any]:
     """Constants of a beat under a therapy, its activation, and how much blood there is, of that at the baseline."""
     own = him.heart._replace(
-        systemic=him.heart.systemic._replace(p0=y.resistance),
+        systemic=him.heart.systemic._replace(p0=y.resistance * p.systemic_resistance),
         control=him.heart.control._replace(e=0.0, g=p.baroreflex_gain),
     )
     therapy = treated(own, action, p)

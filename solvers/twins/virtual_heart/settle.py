@@ -19,8 +19,8 @@ SLOW = (*(f"V_{name}" for name in CAVITIES), "p0", "fac", "x_b")  # the rest fol
 
 
 class Settled(NamedTuple):
-    """state: at the end of the last beat, and as one row; seen: of it. beats: how many it took. converged: whether it is
-    there.
+    """state, row: at the end of the last beat, by names and as one row; seen: of it. beats: how many it took.
+    converged: whether it is there.
 
     change: of the last beat; left: the distance from the steady state; both as shares of all blood, or of resistance.
     """
