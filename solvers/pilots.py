@@ -70,7 +70,7 @@ def choose(
             own = exact.rounding(found.norm, plan.tick, found.counts, found.halvings)
             return found._replace(floors=(), rounding=own)
         found = _meshed(plan, pilots, WAYS)
-        if tolerance >= ROUGH and (again := _truth(twin, policy, plan, seed, patients, values, by(BOGACKI_SHAMPINE))):
+        if tolerance >= ROUGH and (again := _paired(twin, plan, pilots, by(BOGACKI_SHAMPINE))):
             rough = _meshed(plan, again, WAYS)
             found = min((each for each in (found, rough) if each), key=_work, default=None)
         if found:
@@ -197,6 +197,21 @@ def _truth(
         truth = replay(engine.finer())[0]
         if error(replay(engine)[0], truth).max() <= REFERENCE * tolerance:
             return Pilots(lived, engine, again, replay, truth)
+    return None
+
+
+def _paired(twin: Twin, plan: Plan, pilots: Pilots, engine: Engine) -> Pilots | None:
+    """The same lives as another pair replays them, on as fine steps as it needs; None where it does not agree."""
+    again = replayer(twin, engine, plan.tick)
+    agreed = REFERENCE * engine.tolerance
+    for count in FINE:
+        engine = engine._replace(
+            counts=(count,) * plan.ticks, halvings=pilots.engine.halvings, floors=pilots.engine.floors
+        )
+        replay = _replayed(engine, pilots.lived, again)
+        truth = replay(engine.finer())[0]
+        if error(replay(engine)[0], truth).max() <= agreed and error(truth, pilots.truth).max() <= 2.0 * agreed:
+            return Pilots(pilots.lived, engine, again, replay, truth)
     return None
 
 

@@ -4,7 +4,6 @@ Written for one patient; lanes come by vmap. No lane reads another, the width is
 so that a patient's bits do not depend on who is solved beside him.
 """
 
-import enum
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 
 from solvers.delivery import delivery
 from solvers.engine import Engine
+from solvers.luck import Luck, luck
 from solvers.policy import Infusion, Policy, Seen
 from solvers.status import Status
 from solvers.steady import Regimen, steady
@@ -23,14 +23,6 @@ from solvers.twin import Twin
 WIDTH = 256  # lanes in a block; tests/benchmarks/width.py measures others
 ALONE = 16  # lanes of a block of patients who are solved again, each with steps of his own
 ADAPTED = 1e-7  # error that is told of them: the adaptive solver is held to 1e-9 in every tick
-
-
-class Purpose(enum.IntEnum):
-    """What a patient's random numbers are for; each purpose has its own stream."""
-
-    MEASUREMENT = 1
-    ADHERENCE = 2
-    TIMING = 3
 
 
 class Fold(NamedTuple):
@@ -94,10 +86,12 @@ def solver(
     """
     _check_outcomes(twin, plan)
     names = [variable.name for variable in twin.variables]
+    # A program of its own: those that go through the ticks are several, and begin alike.
+    begin = jax.jit(jax.vmap(functools.partial(_born, twin, plan, seed)))
 
     # The settings are constants of these programs.
     def compiled(by: Engine) -> Callable[..., Any]:
-        return jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, by, settings=policy.numbers)))
+        return jax.jit(jax.vmap(functools.partial(_lived, twin, policy, plan, by, settings=policy.numbers)))
 
     meshed, adaptive = compiled(engine), compiled(Engine("own", engine.tolerance))
     # What can be solved on finer steps costs far less than what takes steps of its own.
@@ -105,24 +99,23 @@ def solver(
     if engine.tier != "stiff" and twin.ode:
         finer.append(adaptive)
 
-    def block(program: Callable[..., Any], lanes: int, patients: np.ndarray, values: Mapping[str, np.ndarray]) -> Lives:
-        count = len(patients)
-        padded = np.minimum(np.arange(lanes), count - 1)  # padding repeats the last patient
-        given = {name: np.asarray(values[name], float)[padded] for name in names}
-        lives = program(np.asarray(patients)[padded], given)
-        return jax.tree.map(lambda leaf: np.array(leaf[:count]), Lives(*lives))
+    def block(program: Callable[..., Any], born: tuple, count: int) -> Lives:
+        return jax.tree.map(lambda leaf: np.array(leaf)[:count], Lives(*program(*born)))
 
     def solve(patients: np.ndarray, values: Mapping[str, np.ndarray]) -> Lives:
         count = len(patients)
         if not 0 < count <= width:
             raise ValueError(f"a block takes 1 to {width} patients, got {count}")
-        whole = block(meshed, width, patients, values)
+        lanes = _padded(np.arange(count), width)
+        born = begin(np.asarray(patients)[lanes], {name: np.asarray(values[name], float)[lanes] for name in names})
+        whole = block(meshed, born, count)
         for program in finer:
             again = np.flatnonzero(_inaccurate(whole, engine))
             for start in range(0, len(again), ALONE):
                 some = again[start : start + ALONE]
-                own = {name: np.asarray(values[name])[some] for name in names}
-                better = block(program, ALONE, np.asarray(patients)[some], own)
+                lanes = _padded(some, ALONE)
+                own = jax.tree.map(lambda leaf, at=lanes: np.asarray(leaf)[at], born)
+                better = block(program, own, len(some))
                 if program is adaptive:
                     better = better._replace(error=np.where(better.status == Status.OK, ADAPTED, np.nan))
                 jax.tree.map(lambda all_of_them, new, at=some: all_of_them.__setitem__(at, new), whole, better)
@@ -130,6 +123,11 @@ def solver(
         return whole
 
     return solve
+
+
+def _padded(lanes: np.ndarray, width: int) -> np.ndarray:
+    """Lanes of a block that is filled up with its last patient."""
+    return lanes[np.minimum(np.arange(width), len(lanes) - 1)]
 
 
 def _inaccurate(lives: Lives, engine: Engine) -> np.ndarray:
@@ -190,6 +188,28 @@ def life(
     is given, the states after it, as `Delivered` has them, and those at the end of the tick; what it gives is stacked
     over ticks and follows the fields.
     """
+    return _lived(twin, policy, plan, engine, *_born(twin, plan, seed, patient, values), settings, mesh, keep)
+
+
+def _born(twin: Twin, plan: Plan, seed: int, patient: Any, values: Mapping[str, Any]) -> tuple[Any, Luck]:
+    """What a patient brings into all his lives: what the twin's functions take, and his luck."""
+    outputs = len(twin.outputs)
+    own = luck(patient, seed, ticks=plan.ticks, visits=plan.visits, outputs=outputs, taken=plan.taken, late=plan.late)
+    return twin.namespace(values), own
+
+
+def _lived(
+    twin: Twin,
+    policy: Policy,
+    plan: Plan,
+    engine: Engine,
+    p: Any,
+    chance: Luck,
+    settings: Mapping[str, Any],
+    mesh: tuple[Any, Any] | None = None,
+    keep: Callable[[Any, Any, Any], Any] = lambda given, acted, ended: (),
+) -> tuple:
+    """`life`, of a patient who was born."""
     by = delivery(twin, policy, plan.tick, plan.late, engine)
     counts, halvings = mesh or (np.asarray(engine.counts, int), np.asarray(engine.halvings, int))
     if not len(counts):
@@ -197,14 +217,14 @@ def life(
     # Numbers of steps that are known while compiling let a derivative go backwards through them.
     alike = (engine.counts[0], engine.halvings[0]) if mesh is None and engine.uniform else None
     typical = {parameter.name: parameter.typical for parameter in twin.parameters}
-    known = {covariate.name: values[covariate.name] for covariate in twin.covariates}
-    p = twin.namespace(values)
+    known = {covariate.name: getattr(p, covariate.name) for covariate in twin.covariates}
     outputs = {output.name: output for output in twin.outputs}
     lasting = {action.name for action in twin.actions if action.lasting}
-    noise, taken, late = _randomness(twin, plan, seed, patient)
     is_visit = np.isin(np.arange(plan.ticks + 1), plan.visits)
+    visit_before = np.maximum(np.cumsum(is_visit) - 1, 0)
 
-    def look(y: Any, time: Any, visit: Any, z: Any) -> tuple[dict, dict, Any]:
+    def look(y: Any, time: Any, visit: Any, which: Any) -> tuple[dict, dict, Any]:
+        z = jnp.where(visit, chance.noise[which], 0.0)
         true = {name: jnp.asarray(value, float) for name, value in twin.observe(y, p, time).items()}
         measured = {name: outputs[name].measure(true[name], z[i, 0], z[i, 1]) for i, name in enumerate(outputs)}
         health = _health(twin, y, p, true)
@@ -216,16 +236,16 @@ def life(
 
     def tick(carry: tuple, now: tuple) -> tuple:
         y, memory, totals, before, worst, track, waiting = carry
-        number, visit, z, takes, count, halved, lateness = now
+        number, visit, which, takes, count, halved, lateness = now
         time = number * plan.tick
-        true, measured, health = look(y, time, visit, z)
+        true, measured, health = look(y, time, visit, which)
         after_first = number > 0
         totals = jax.tree.map(
             lambda new, old: jnp.where(after_first, new, old), gather(totals, before, true, time - plan.tick), totals
         )
         amounts, memory = policy.decide(time, Seen(visit, measured), memory, settings)
         # What a clinic or a device does is done; only what the patient takes himself can be missed.
-        missable = amounts.keys() - lasting if policy.by_patient else set()
+        missable = amounts.keys() - lasting if policy.by_patient and takes is not None else set()
         given = {name: _kept(amount, takes if name in missable else 1.0) for name, amount in amounts.items()}
         delay = lateness if policy.by_patient and lateness is not None else 0.0
         done = by.tick(once, y, track, waiting, p, given, delay, time, *(alike or (count, halved)))
@@ -238,15 +258,16 @@ def life(
         y, error, settled = entered.y, entered.error, entered.settled
     memory = policy.begin(twin.namespace(typical | known), settings)
     totals = {fold.name: jax.tree.map(lambda start: jnp.asarray(start, float), fold.initial) for fold in plan.folds}
-    start, _, worst = look(y, 0.0, False, noise[0])
+    start, _, worst = look(y, 0.0, False, 0)
     once, track, waiting = by.begin(y, p)
     numbers = jnp.arange(plan.ticks, dtype=float)
-    steps = (numbers, jnp.asarray(is_visit[:-1]), noise[:-1], taken, jnp.asarray(counts), jnp.asarray(halvings), late)
+    visits_by_tick = jnp.asarray(is_visit[:-1]), jnp.asarray(visit_before[:-1])
+    steps = (numbers, *visits_by_tick, chance.taken, jnp.asarray(counts), jnp.asarray(halvings), chance.late)
     seen_by_tick: Any
     carry, seen_by_tick = jax.lax.scan(tick, (y, memory, totals, start, worst, track, waiting), steps)
     y, _, totals, before, worst, track, waiting = carry
     true, measured, given, kept = seen_by_tick
-    end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), noise[-1])
+    end, measured_end, health = look(y, plan.ticks * plan.tick, bool(is_visit[-1]), int(visit_before[-1]))
     totals = gather(totals, before, end, (plan.ticks - 1) * plan.tick)
     totals = {fold.name: fold.result(totals[fold.name]) for fold in plan.folds}
 
@@ -259,7 +280,7 @@ def life(
             running = jnp.concatenate([jnp.zeros(1), jnp.cumsum(given[outcome])])[records]
             recorded[outcome] = jnp.diff(running, prepend=0.0)
     seen = {name: jnp.append(measured[name], measured_end[name])[visits] for name in outputs if name in plan.outcomes}
-    worst = jnp.maximum(jnp.maximum(worst, health), _within_bounds(twin, values))
+    worst = jnp.maximum(jnp.maximum(worst, health), _within_bounds(twin, p))
     if waiting:
         worst = jnp.where(waiting.lost & (worst == Status.OK), int(Status.OVERFLOW), worst)
     if plan.before:
@@ -278,31 +299,6 @@ def _amounts(twin: Twin, given: Mapping[str, Any]) -> dict[str, Any]:
     return {action.name: whole.get(action.name, jnp.zeros(())) for action in twin.actions}
 
 
-def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Array, jax.Array, Any]:
-    """Normal draws (tick + 1, output, 2), zero between visits; whether each tick's action is taken, (tick,), and how
-    late [h], (tick,), None where nothing is.
-
-    Keyed by patient, purpose and tick, never by arm: the same luck under every arm, whatever the visits.
-    """
-    own = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), patient)
-    measurement = jax.random.fold_in(own, Purpose.MEASUREMENT)
-    visits = jnp.asarray(plan.visits, int)
-    shape = (len(twin.outputs), 2)
-    drawn = jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(measurement, number), shape))(visits)
-    noise = jnp.zeros((plan.ticks + 1, *shape)).at[visits].set(drawn)
-    ticks, late = jnp.arange(plan.ticks), None
-    if plan.late > 0.0:
-        timing = jax.random.fold_in(own, Purpose.TIMING)
-        late = plan.late * jnp.abs(
-            jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(timing, number)))(ticks)
-        )
-    if plan.taken >= 1.0:
-        return noise, jnp.ones(plan.ticks), late
-    adherence = jax.random.fold_in(own, Purpose.ADHERENCE)
-    luck = jax.vmap(lambda number: jax.random.uniform(jax.random.fold_in(adherence, number)))(ticks)
-    return noise, (luck < plan.taken).astype(float), late
-
-
 def _health(twin: Twin, y: Any, p: Any, true: Mapping[str, Any]) -> jax.Array:
     finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((y, dict(true)))]))
     inside = jnp.all(
@@ -312,10 +308,8 @@ def _health(twin: Twin, y: Any, p: Any, true: Mapping[str, Any]) -> jax.Array:
     return jnp.where(status == Status.OK, twin.trouble(y, p), status) if twin.trouble else status
 
 
-def _within_bounds(twin: Twin, values: Mapping[str, Any]) -> jax.Array:
-    sound = jnp.all(
-        jnp.stack(
-            [(values[item.name] >= item.bounds[0]) & (values[item.name] <= item.bounds[1]) for item in twin.variables]
-        )
-    )
-    return jnp.where(sound, int(Status.OK), int(Status.BAD_PARAMETER))
+def _within_bounds(twin: Twin, p: Any) -> jax.Array:
+    inside = [
+        (getattr(p, item.name) >= item.bounds[0]) & (getattr(p, item.name) <= item.bounds[1]) for item in twin.variables
+    ]
+    return jnp.where(jnp.all(jnp.stack(inside)), int(Status.OK), int(Status.BAD_PARAMETER))

@@ -43,14 +43,13 @@ def folder() -> Path:
         return Path(os.devnull)  # no home: nothing can be written below it
 
 
-def apply(fusion: bool | None = None) -> None:
+def apply() -> None:
     """Adds the flags for this processor to XLA_FLAGS, where the user has not set them; his own win.
 
-    fusion: whether one loop may compute several results; faster for some twins, slower for others. None leaves it.
     XLA reads its flags when it first compiles. A UserWarning says where that has been already, and nothing is changed.
     """
     before = os.environ.get("XLA_FLAGS", "")
-    after = merged(before, flags(fusion))
+    after = merged(before, flags())
     if after == before:
         return
     if _started():
@@ -71,7 +70,7 @@ def settings() -> list[str]:
     return sorted(f"{name}={value}" if value else name for name, value in every.items())
 
 
-def flags(fusion: bool | None = None) -> dict[str, str]:
+def flags() -> dict[str, str]:
     """The flags for this processor that this jaxlib knows, by name; names without dashes are extra options."""
     known = _known()
     found = {}
@@ -80,8 +79,8 @@ def flags(fusion: bool | None = None) -> dict[str, str]:
         found[WIDTH] = str(width)
     if EXTRA in known:
         found[WHILE] = str(BYTES)
-        if fusion is not None:
-            found[FUSION] = str(fusion).lower()
+        # One loop that computes several results: fewer loops to compile, and lives are not solved more slowly.
+        found[FUSION] = "true"
     return found
 
 

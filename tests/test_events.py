@@ -15,10 +15,11 @@ from solvers import pending, twins
 from solvers.course import course
 from solvers.delivery import MOST, room
 from solvers.engine import Engine
+from solvers.luck import Purpose
 from solvers.ode import ode_twin
 from solvers.pilots import choose
 from solvers.policy import Infusion, Policy
-from solvers.solve import Plan, Purpose, free_solver, life, solver
+from solvers.solve import Plan, free_solver, life, solver
 from solvers.status import Status
 from solvers.twin import Action, Output, Parameter, Spread, log_normal
 

@@ -66,7 +66,7 @@ def test_flags_in_a_file_stay_in_force(tmp_path):
 
 
 def test_every_flag_is_one_that_this_jaxlib_knows(monkeypatch):
-    found = tuning.flags(fusion=True)
+    found = tuning.flags()
     assert set(found) <= {tuning.WIDTH, tuning.WHILE, tuning.FUSION}
     assert tuning.accepted(tuning.merged("", found).split()) is True
     assert tuning.accepted(["--xla_no_such_flag=1"]) is False

@@ -145,6 +145,8 @@ COVARIATES = tuple(
 )
 
 
+IN_LOGITS = np.flatnonzero(np.isin(NAMES, LOGITS))
+
 # (score, score before it); what a clinic knows is as it is
 ON_OTHERS = np.zeros((len(NAMES), len(NAMES)))
 for _i, _name in enumerate(NAMES):
@@ -157,11 +159,9 @@ def symbols(p: Any) -> dict[str, Any]:
 
     Each score is what those before it let expect, z_i = sum_j w_ij z_j, and what the patient has beyond that.
     """
-    shown = []
-    for name in NAMES:
-        value = getattr(p, name) if name in _KNOWN else getattr(p, FITTED[name][0])
-        shown.append(jnp.log(value / (1.0 - value)) if name in LOGITS else jnp.log(value))
-    written = jnp.stack(shown)
+    # All in one array: each logarithm by itself would be a loop of its own to compile.
+    values = jnp.stack([getattr(p, name if name in _KNOWN else FITTED[name][0]) for name in NAMES])
+    written = jnp.log(values.at[IN_LOGITS].set(values[IN_LOGITS] / (1.0 - values[IN_LOGITS])))
     means, sds = (jnp.reshape(jnp.array(each), (-1, *[1] * (written.ndim - 1))) for each in (MEANS, SDS))
     own = (written - means) / sds
 
@@ -169,8 +169,8 @@ def symbols(p: Any) -> dict[str, Any]:
         return scores.at[i].set(jnp.clip(own[i] + jnp.dot(jnp.asarray(ON_OTHERS)[i], scores), -FARTHEST, FARTHEST))
 
     scores = means + sds * jax.lax.fori_loop(0, len(NAMES), score, jnp.zeros_like(own))
-    found = {name: scores[i] for i, name in enumerate(NAMES) if name in FITTED}
-    return {name: jax.nn.sigmoid(each) if name in LOGITS else jnp.exp(each) for name, each in found.items()}
+    found = jnp.exp(scores).at[IN_LOGITS].set(jax.nn.sigmoid(scores[IN_LOGITS]))
+    return {name: found[i] for i, name in enumerate(NAMES) if name in FITTED}
 
 
 def parameters_of(values: Mapping[str, float]) -> dict[str, float]:
