@@ -14,6 +14,7 @@ from analysis.experiments import PATIENTS, Asked
 from analysis.outputs import Outputs, Traces
 from analysis.sensitivity.indices import Indices
 from analysis.sensitivity.method import Method
+from analysis.whatif import Unseen
 from solvers.status import REASONS, Status
 from trials import run as runs
 from trials import schema, store
@@ -24,6 +25,8 @@ from trials.study import Study
 
 TIMES = 43  # times at which indices over time are computed
 RESAMPLES = 500
+SAMPLE = "sample"  # the design whose rows are patients as they come
+UNSEEN = {"patients": 256, "population": 64}  # rows of it that a surrogate is held against
 
 
 def drive(
@@ -44,26 +47,33 @@ def drive(
     Raises ValueError as `trials.run.run` and the method do, before anything is lived.
     """
     asked = experiments.ask(study, method, of, size, groups, patients)
-    asked = asked._replace(experiment=_longer(folder, asked.experiment))
-    runs.run(study, folder, map=map, chunk=chunk, progress=progress, experiment=asked.experiment)
-    group = f"{schema.SENSITIVITY}/{of}/{method.name}" + ("-grouped" if groups else "")
-    made_from = _fingerprint(folder, study, asked, method, size)
-    before, surrogate_of = kept.read(folder, group), f"{schema.SURROGATES}/{of}"
-    answering = kept.read(folder, surrogate_of) if method.fit is not None else None
-    needed = [before] if method.fit is None else [before, answering]
-    if before is not None and all(data is not None and data.attrs.get("made_from") == made_from for data in needed):
+    _live(study, folder, asked.experiment, map, chunk, progress)
+    group = f"{schema.SENSITIVITY}/{of}/{kept.called(method.name, groups or {})}"
+    together = {name: list(members) for name, members in (groups or {}).items()}
+    made_from = _fingerprint(folder, study, asked.experiment, method.name, size, together)
+    surrogate_of = f"{schema.SURROGATES}/{of}/{method.name}"
+    fitted_from = _fingerprint(folder, study, asked.experiment, method.name, size)
+    if method.fit is None or _is_of(kept.read(folder, surrogate_of), fitted_from):
+        surrogate_of = ""
+    before = kept.read(folder, group)
+    if before is not None and _is_of(before, made_from) and not surrogate_of:
         return before
-    experiment, lives = _lived(folder, asked)
-    runs.verify(folder, study, experiment.group)
+    experiment, lives = _lived(study, folder, asked.experiment)
     scalars = outputs.endpoints(study, experiment, lives)
     points = _columns(asked, experiment.points, experiment.luck)
+    if surrogate_of:
+        unseen = _unseen(study, folder, method, of, patients, map, chunk, progress)
+        surrogate = whatif.made(study, asked, method, size, points, scalars, unseen)
+        if surrogate is not None:
+            kept.write(folder, {surrogate_of: surrogate.assign_attrs(made_from=fitted_from)})
+    if before is not None and _is_of(before, made_from):
+        return before
     indices = method.analyse(
         asked.problem, points, scalars.values, size=size, seed=study.seed, resamples=RESAMPLES, second=True
     )
     data = _dataset(asked, method, scalars, indices)
-    if method.over_time:
-        over = outputs.traces(study, experiment, lives, TIMES)
-        data = data.merge(_over_time(asked, method, points, over, size, study.seed))
+    over = outputs.traces(study, experiment, lives, TIMES)
+    data = data.merge(_over_time(asked, method, points, over, size, study.seed))
     data.attrs |= {
         "title": method.title,
         "source": method.source,
@@ -80,32 +90,58 @@ def drive(
         "statuses": json.dumps(_statuses(study, lives)),
         "chance": list(asked.chance),
         "idle": list(asked.idle),
+        "groups": json.dumps(together),
         "experiment": experiment.group,
         "made_from": made_from,
     }
-    kept.write(folder, {group: data})
-    surrogate = whatif.made(study, asked, method, points, scalars)
-    if surrogate is not None:
-        kept.write(folder, {surrogate_of: surrogate.assign_attrs(made_from=made_from)})
-    return data
+    return _written(folder, group, data)
 
 
-def _lived(folder: Path, asked: Asked) -> tuple[Experiment, xr.Dataset]:
-    """The rows that were asked for, of an experiment that may have more."""
-    _, experiment, lives = runs.lived(folder, asked.experiment.group)
-    rows = asked.rows
-    first = experiment._replace(points=experiment.points[:rows], luck=experiment.luck[:rows])
-    return first, lives.isel({schema.PATIENT: slice(0, first.lives)})
+def _unseen(
+    study: Study,
+    folder: Path,
+    method: Method,
+    of: Of,
+    patients: int,
+    map: runs.Map,
+    chunk: int | None,
+    progress: runs.Progress | None,
+) -> Unseen | None:
+    """Lives for a surrogate whose points, of one luck, do not tell its error; None where none are needed.
+
+    They are the first of a sample, which is that of the methods that read one.
+    """
+    if method.fit is None or method.design == SAMPLE:
+        return None
+    asked = experiments.ask(study, method._replace(design=SAMPLE), of, UNSEEN[of], None, patients)
+    _live(study, folder, asked.experiment, map, chunk, progress)
+    experiment, lives = _lived(study, folder, asked.experiment)
+    points = _columns(asked, experiment.points, experiment.luck)
+    return Unseen(points, outputs.endpoints(study, experiment, lives).values)
 
 
-def _longer(folder: Path, experiment: Experiment) -> Experiment:
-    """The experiment as it is stored, where that has the same points and more of them."""
-    if experiment.group not in stored_experiments(folder):
-        return experiment
-    there = read_experiment(folder, experiment.group)
+def _is_of(data: xr.Dataset | None, made_from: str) -> bool:
+    return data is not None and data.attrs.get("made_from") == made_from
+
+
+def _live(
+    study: Study, folder: Path, experiment: Experiment, map: runs.Map, chunk: int | None, progress: runs.Progress | None
+) -> None:
+    """Lives what the folder lacks of an experiment, or of a longer one that it holds: that stays as long as it is."""
+    if experiment.group in stored_experiments(folder):
+        there, rows = read_experiment(folder, experiment.group), len(experiment.points)
+        same = there.identity == experiment.identity and np.array_equal(there.points[:rows], experiment.points)
+        experiment = there if same and len(there.points) > rows else experiment
+    runs.run(study, folder, map=map, chunk=chunk, progress=progress, experiment=experiment)
+
+
+def _lived(study: Study, folder: Path, experiment: Experiment) -> tuple[Experiment, xr.Dataset]:
+    """The rows that were asked for, of an experiment that may have more. Raises ValueError where lives are damaged."""
     rows = len(experiment.points)
-    same = there.identity == experiment.identity and np.array_equal(there.points[:rows], experiment.points)
-    return there if same and len(there.points) > rows else experiment
+    _, there, lives = runs.lived(folder, experiment.group)
+    runs.verify(folder, study, experiment.group)
+    first = there._replace(points=there.points[:rows], luck=there.luck[:rows])
+    return first, lives.isel({schema.PATIENT: slice(0, first.lives)})
 
 
 def regress(study: Study, folder: Path) -> xr.Dataset:
@@ -113,14 +149,30 @@ def regress(study: Study, folder: Path) -> xr.Dataset:
     return _written(folder, f"{schema.SENSITIVITY}/patients/{ranks.NAME}", ranks.ranks(study, folder))
 
 
-def differentiate(study: Study, folder: Path, name: str, size: int | None) -> xr.Dataset:
-    """Indices by derivatives, written with the run. name: of `analysis.slopes`; size: patients of the bounds."""
-    if name == slopes.ELASTICITIES:
-        data = slopes.elasticities(study)
-    else:
-        data = slopes.derivatives(study, 512 if size is None else size)
-    runs.begin(study, folder)
-    return _written(folder, f"{schema.SENSITIVITY}/patients/{name}", data)
+def differentiate(
+    study: Study,
+    folder: Path,
+    name: str,
+    size: int | None,
+    *,
+    map: runs.Map = map,
+    chunk: int | None = None,
+    progress: runs.Progress | None = None,
+) -> xr.Dataset:
+    """Indices by derivatives, as `drive` has its indices. name: of `analysis.slopes`; size: lives under each arm."""
+    asked = slopes.ask(study, name, slopes.SIZES[name] if size is None else size)
+    _live(study, folder, asked, map, chunk, progress)
+    group = f"{schema.SENSITIVITY}/patients/{name}"
+    made_from = _fingerprint(folder, study, asked, name, len(asked.points))
+    before = kept.read(folder, group)
+    if before is not None and before.attrs.get("made_from") == made_from:
+        return before
+    experiment, lives = _lived(study, folder, asked)
+    data = slopes.analyse(study, name, experiment, lives)
+    statuses = json.dumps(_statuses(study, lives))
+    return _written(
+        folder, group, data.assign_attrs(statuses=statuses, experiment=experiment.group, made_from=made_from)
+    )
 
 
 def _written(folder: Path, group: str, data: xr.Dataset) -> xr.Dataset:
@@ -168,14 +220,15 @@ def _dataset(asked: Asked, method: Method, scalars: Outputs, indices: Indices) -
 
 
 def _over_time(asked: Asked, method: Method, points: np.ndarray, over: Traces, size: int, seed: int) -> xr.Dataset:
-    rows, traces, times = over.values.shape
-    indices = method.analyse(
-        asked.problem, points, over.values.reshape(rows, -1), size=size, seed=seed, resamples=0, second=False
-    )
-    shape = (traces, times, len(method.measures), len(asked.problem.inputs))
-    values = np.moveaxis(indices.value.reshape(shape), 1, 3)
+    def values(outputs: np.ndarray) -> np.ndarray:
+        given = {"size": size, "seed": seed}
+        if method.over_time:
+            return method.over_time(asked.problem, points, outputs, **given)
+        return method.analyse(asked.problem, points, outputs, **given, resamples=0, second=False).value
+
+    values_by_trace = [np.moveaxis(values(over.values[:, i]), 0, 2) for i in range(len(over.names))]
     return xr.Dataset(
-        {"time_value": (("trace", "time_measure", "input", schema.TIME), values)},
+        {"time_value": (("trace", "time_measure", "input", schema.TIME), np.stack(values_by_trace))},
         coords={
             "trace": list(over.names),
             "trace_unit": ("trace", list(over.units)),
@@ -195,8 +248,8 @@ def _statuses(study: Study, lives: xr.Dataset) -> dict[str, dict[str, int]]:
     return found
 
 
-def _fingerprint(folder: Path, study: Study, asked: Asked, method: Method, size: int) -> str:
+def _fingerprint(folder: Path, study: Study, experiment: Experiment, *options: Any) -> str:
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))]
-    blocks = [marker.sha256 for marker in store.markers(folder) if marker.group == asked.experiment.group]
-    said: list[Any] = [study.text, asked.experiment.identity, method.name, size, blocks]
+    blocks = [marker.sha256 for marker in store.markers(folder) if marker.group == experiment.group]
+    said: list[Any] = [study.text, experiment.identity, *options, blocks]
     return hashlib.sha256(json.dumps(said).encode() + b"".join(sources)).hexdigest()

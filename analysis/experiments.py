@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,21 +23,21 @@ from trials.study import Study
 
 LUCK = Input("luck", "luck: measurement error and adherence", "chance", "luck")
 NESTED = ("saltelli", "sample")  # designs whose first points stay when there are more
+JOINT = ("saltelli", "trajectories")  # designs that move the inputs of a group together; others share their lives
 PATIENTS = 128  # of each population that the evidence allows
 
 
 class Asked(NamedTuple):
     """What an analysis asks.
 
-    titles, columns: of inputs and of their columns, in words. rows: of the experiment that it reads, the first ones.
-    chance: inputs that are left to chance; idle: those that the twin does not read. remarks: what else is to be told.
+    titles, columns: of inputs and of their columns, in words. chance: inputs that are left to chance; idle: those that
+    the twin does not read. remarks: what else is to be told.
     """
 
     problem: Problem
     titles: dict[str, str]
     columns: dict[str, str]
     experiment: Experiment
-    rows: int
     chance: tuple[str, ...]
     idle: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -80,18 +80,15 @@ def ask(
     if chance:
         points = _with_chance(study, points, luck, varied, found)
     each = patients if of == "population" else 1
-    identity = {
-        "of": of,
-        "design": method.design,
-        "columns": [[column.name, column.group] for column in problem.columns],
+    depends = {
+        "columns": [[column.name, column.group if method.design in JOINT else ""] for column in problem.columns],
         "seed": study.seed,
         "patients": each,
         "size": None if method.design in NESTED else size,
         "by": {name: importlib.metadata.version(name) for name in ("salib", "scipy", "numpy", "chaospy")},
         "sources": _sources(),
     }
-    text = json.dumps(identity, sort_keys=True)
-    name = f"{of}-{method.design}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    name, identity = identified(of, method.design, depends)
     lived = Experiment(
         of,
         name,
@@ -99,7 +96,7 @@ def ask(
         np.ascontiguousarray(points[:, : len(found)]),
         luck,
         each,
-        text,
+        identity,
     )
     if of == "patients" and method.design != "saltelli":
         chance = (*chance, LUCK.name)
@@ -109,7 +106,13 @@ def ask(
             f"every population has the same first {patients} candidates, whose own sample is part of its mean"
         )
     columns = {one.name: _words(study, one) for one in varied}
-    return Asked(problem, _titles(study, varied), columns, lived, len(points), chance, idle, tuple(remarks))
+    return Asked(problem, _titles(study, varied), columns, lived, chance, idle, tuple(remarks))
+
+
+def identified(of: Of, design: str, depends: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and identity of an experiment, from all that its points depend on."""
+    identity = json.dumps({"of": of, "design": design, **depends}, sort_keys=True)
+    return f"{of}-{design}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}", identity
 
 
 def _check_chance(method: Method, named: Sequence[Input], chance: Sequence[str]) -> None:
@@ -176,7 +179,7 @@ def _with_chance(
 
 def _titles(study: Study, named: Sequence[Input]) -> dict[str, str]:
     """What each input is; a group names its members."""
-    titles: dict[str, str] = {LUCK.group: LUCK.title}
+    titles: dict[str, str] = {}
     for one in named:
         words = _words(study, one)
         titles[one.group] = f"{titles[one.group]}; {words}" if one.group in titles else words

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
@@ -10,6 +11,17 @@ import xarray as xr
 from trials import schema, store
 
 MARK = "study_sha256"
+GROUPED = "+"  # between a method and what it grouped, in the name of its indices
+
+
+def called(method: str, groups: Mapping[str, Sequence[str]]) -> str:
+    """Name under which a method's indices are kept: its own, with a grouping such as `sobol+pk-3f2a91c0`."""
+    together = {name: sorted(members) for name, members in groups.items() if list(members) != [name]}
+    if not together:
+        return method
+    words = re.sub("[^a-z0-9]+", "-", "-".join(sorted(together)).lower()).strip("-")[:40]
+    mark = hashlib.sha256(json.dumps(together, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{method}{GROUPED}{words}-{mark}"
 
 
 def write(folder: Path, groups: Mapping[str, xr.Dataset]) -> None:
@@ -43,6 +55,13 @@ def indices(folder: Path) -> list[str]:
     found = (folder / store.COHORT / schema.SENSITIVITY).glob("*/*/zarr.json")
     names = [f"{schema.SENSITIVITY}/{path.parts[-3]}/{path.parts[-2]}" for path in found]
     return sorted(name for name in names if has(folder, name))
+
+
+def surrogates(folder: Path, of: str) -> list[str]:
+    """Methods whose surrogates of a set of inputs are kept, sorted."""
+    found = (folder / store.COHORT / schema.SURROGATES / of).glob("*/zarr.json")
+    names = sorted(path.parent.name for path in found)
+    return [name for name in names if has(folder, f"{schema.SURROGATES}/{of}/{name}")]
 
 
 def _mark(folder: Path) -> str:

@@ -1,26 +1,29 @@
 """Sensitivity by derivatives in forward mode: at the middle patient, and over patients as a bound of total indices."""
 
-from collections.abc import Callable
+import hashlib
+import importlib.metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from scipy.special import ndtr, ndtri
 
+from analysis.experiments import identified
 from analysis.truth import NORMAL_95
-from solvers.derivative import Slopes, slopes
+from populations.sampling import MARGIN
 from solvers.status import Status
 from solvers.twin import Covariate
-from trials import engines, schema
-from trials.endpoints import Endpoint
+from trials import schema
 from trials.entrants import Entrants, entrants
+from trials.experiment import Experiment
 from trials.study import Study
 
-LUCKS = 64  # lives of the middle patient, each with a luck of its own
 STEP = 1e-4  # of a normal score, over which a patient's numbers are differenced
 
 ELASTICITIES = "elasticities"
 DERIVATIVES = "derivatives"
+SIZES = {ELASTICITIES: 64, DERIVATIVES: 512}  # lives, of the middle patient each with a luck of its own
 
 TOLERANCE = 0.05  # half-width of a 95 % interval
 
@@ -37,26 +40,69 @@ class Slope(NamedTuple):
     by: np.ndarray
 
 
-def elasticities(study: Study, progress: Callable[[int, int], None] | None = None) -> xr.Dataset:
+def ask(study: Study, name: str, size: int) -> Experiment:
+    """The experiment of a method: lives of the middle patient, or of `size` eligible ones, with their derivatives.
+
+    The middle patient has the middle of every input among the eligible; inputs without a scale, such as the row of a
+    file, are drawn for each life, as luck is. Raises ValueError for fewer than 2 patients, and where no endpoint has a
+    derivative.
+    """
+    if not any(endpoint.smooth for endpoint in study.endpoints):
+        raise ValueError("no endpoint of the study has a derivative; use a method without one, such as sobol")
+    if size < 2:
+        raise ValueError(f"{name} of size {size} tell no error; use 2 or more, such as {SIZES[name]}")
+    inputs = entrants(study).inputs
+    if name == ELASTICITIES:
+        rng = np.random.default_rng([study.seed, 10])
+        points = np.full((size, len(inputs)), 0.5)
+        for i, entering in enumerate(inputs):
+            if entering.law == "chance":
+                points[:, i] = rng.random(size)
+    else:
+        points = np.random.default_rng([study.seed, 8]).random((size, len(inputs)))
+        points = np.clip(points, MARGIN, 1.0 - MARGIN)
+    numbers = _numbers(study)
+    depends = {
+        "columns": [one.name for one in inputs],
+        "numbers": numbers,
+        "seed": study.seed,
+        "size": None if name == DERIVATIVES else size,
+        "by": importlib.metadata.version("numpy"),
+        "source": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+    }
+    named, identity = identified("patients", name, depends)
+    columns = tuple(one.name for one in inputs)
+    return Experiment("patients", named, columns, points, np.arange(size), 1, identity, numbers)
+
+
+def analyse(study: Study, name: str, experiment: Experiment, lives: xr.Dataset) -> xr.Dataset:
+    """Indices by a method of this module from the lives of its experiment, dims (arm, patient, time, number).
+
+    Lives that are not sound under every arm are left out. Raises ValueError where fewer than 2 are left.
+    """
+    sound = (lives[schema.STATUS].values == Status.OK).all(axis=0)
+    if sound.sum() < 2:
+        raise ValueError(f"{int(sound.sum())} of {len(sound)} lives are sound under every arm; see trialtwin check")
+    made = {ELASTICITIES: elasticities, DERIVATIVES: derivatives}[name]
+    kept = experiment._replace(points=experiment.points[sound])
+    data = made(study, kept, lives.isel({schema.PATIENT: np.flatnonzero(sound)}))
+    rows, used = len(sound), int(sound.sum())
+    return data.assign_attrs(
+        of="patients", lives=rows * len(study.arms), rows=rows, used=used, dropped=rows - used, handled=HANDLED
+    )
+
+
+def elasticities(study: Study, experiment: Experiment, lives: xr.Dataset) -> xr.Dataset:
     """How outputs of the middle patient move with each parameter and numeric covariate, means over his luck.
 
         elasticity = (x / Y) dY/dx        per 1 % = 0.01 x dY/dx, in the unit of Y
 
-    The middle patient has the middle of every input among the eligible; inputs without a scale, such as the row of a
-    file, are drawn for each life, as luck is. Endpoints that are numbers are outputs;
-    those that ask whether, when or how often have no derivative. Over time: per 1 %, of every outcome.
+    Endpoints that are numbers are outputs; those that ask whether, when or how often have no derivative. Over time: per
+    1 %, of every outcome.
     """
-    numbers = _numbers(study)
-    eligible = entrants(study)
-    rng = np.random.default_rng([study.seed, 10])
-    point = np.full((LUCKS, len(eligible.inputs)), 0.5)
-    for i, entering in enumerate(eligible.inputs):
-        if entering.law == "chance":
-            point[:, i] = rng.random(LUCKS)
-    values = study.population.patients(eligible.points(point, len(study.population.inputs)))
-    solved, sound = _solved(study, np.arange(LUCKS), values, numbers, progress)
-    at = np.stack([values[name][sound] for name in numbers], axis=1)
-    endpoints = _endpoints(study, solved)
+    numbers = experiment.numbers
+    at = np.stack([lives[name].values for name in numbers], axis=1)
+    endpoints = _endpoints(study, lives)
     shape = (len(endpoints), 2, len(numbers))
     value, error = np.full(shape, np.nan), np.full(shape, np.nan)
     for i, one in enumerate(endpoints):
@@ -65,8 +111,8 @@ def elasticities(study: Study, progress: Callable[[int, int], None] | None = Non
         value[i, 1], error[i, 1] = 0.01 * per.mean(0), 0.01 * _error(per)
         if mean != 0.0:
             value[i, 0], error[i, 0] = per.mean(0) / mean, _error(per / mean)
-    data = _dataset(endpoints, ("elasticity", "per 1 %"), numbers, value, error, LUCKS)
-    over = _over_time(study, solved)
+    data = _dataset(endpoints, ("elasticity", "per 1 %"), numbers, value, error)
+    over = _over_time(study, lives)
     times = np.stack([0.01 * (at[:, None, :] * one.by).mean(0).T for one in over])[:, None]
     data = data.assign({"time_value": (TRACE, times)}).assign_coords(_traces(study, over, "per 1 %"))
     data = data.assign_coords({"title": ("input", _titles(study, numbers)), "at": ("input", at.mean(0))})
@@ -74,13 +120,11 @@ def elasticities(study: Study, progress: Callable[[int, int], None] | None = Non
         title="Elasticities of the middle patient, by forward mode",
         source="Varma, Morbidelli & Wu 1999, Parametric Sensitivity in Chemical Systems, chapter 2",
         leading="elasticity",
-        of="patients",
-        lives=LUCKS * len(study.arms),
     )
 
 
-def derivatives(study: Study, size: int, progress: Callable[[int, int], None] | None = None) -> xr.Dataset:
-    """Upper bounds of total Sobol indices from derivatives over `size` eligible patients.
+def derivatives(study: Study, experiment: Experiment, lives: xr.Dataset) -> xr.Dataset:
+    """Upper bounds of total Sobol indices from derivatives over eligible patients.
 
         ST_j <= E[(dY/dz_j)^2] / Var(Y),   z_j the input's normal score
 
@@ -88,21 +132,10 @@ def derivatives(study: Study, size: int, progress: Callable[[int, int], None] | 
     where a policy jumps between doses it bounds the smooth part alone. Over time: of every outcome.
     Sobol & Kucherenko 2009, Math Comput Simul 79:3009; Lamboni et al. 2013, Math Comput Simul 87:45, corollary 1.
     """
-    numbers = _numbers(study)
     eligible = entrants(study)
-    scores = ndtri(np.clip(np.random.default_rng([study.seed, 8]).random((size, len(eligible.inputs))), 1e-6, 1 - 1e-6))
-    values = _valued(study, eligible, scores)
-    solved, sound = _solved(study, np.arange(size), values, numbers, progress)
     smooth = [i for i, one in enumerate(eligible.inputs) if one.law == "normal"]
-    chain = np.zeros((size, len(numbers), len(eligible.inputs)))
-    for j in smooth:
-        moved = np.zeros_like(scores)
-        moved[:, j] = STEP
-        up, down = _valued(study, eligible, scores + moved), _valued(study, eligible, scores - moved)
-        for i, name in enumerate(numbers):
-            chain[:, i, j] = (up[name] - down[name]) / (2.0 * STEP)
-    chain = chain[sound]
-    endpoints = _endpoints(study, solved)
+    chain = _chain(study, eligible, ndtri(experiment.points), experiment.numbers, smooth)
+    endpoints = _endpoints(study, lives)
     shape = (len(endpoints), 1, len(eligible.inputs))
     value, error = np.full(shape, np.nan), np.full(shape, np.nan)
     for i, one in enumerate(endpoints):
@@ -111,8 +144,8 @@ def derivatives(study: Study, size: int, progress: Callable[[int, int], None] | 
             squared = np.einsum("pi,pij->pj", one.by, chain) ** 2 / variance
             value[i, 0, smooth], error[i, 0, smooth] = squared.mean(0)[smooth], _error(squared)[smooth]
     names = tuple(one.name for one in eligible.inputs)
-    data = _dataset(endpoints, ("ST at most",), names, value, error, size)
-    over = _over_time(study, solved)
+    data = _dataset(endpoints, ("ST at most",), names, value, error)
+    over = _over_time(study, lives)
     times = np.full((len(over), 1, len(names), len(study.record_days)), np.nan)
     for i, one in enumerate(over):
         spread = one.values.var(axis=0, ddof=1)
@@ -125,8 +158,6 @@ def derivatives(study: Study, size: int, progress: Callable[[int, int], None] | 
         title="Derivative-based bounds of the total indices of smooth outputs",
         source="Sobol & Kucherenko 2009, Math Comput Simul 79:3009; Lamboni et al. 2013, Math Comput Simul 87:45",
         leading="ST at most",
-        of="patients",
-        lives=size * len(study.arms),
         without=none,
     )
 
@@ -136,48 +167,30 @@ def _numbers(study: Study) -> tuple[str, ...]:
     return tuple(one.name for one in study.twin.variables if not (isinstance(one, Covariate) and one.levels))
 
 
+def _chain(
+    study: Study, eligible: Entrants, scores: np.ndarray, numbers: tuple[str, ...], smooth: list[int]
+) -> np.ndarray:
+    """Derivatives of a patient's numbers by his inputs' normal scores, (patient, number, input)."""
+    chain = np.zeros((len(scores), len(numbers), scores.shape[1]))
+    for j in smooth:
+        moved = np.zeros_like(scores)
+        moved[:, j] = STEP
+        up, down = _valued(study, eligible, scores + moved), _valued(study, eligible, scores - moved)
+        for i, name in enumerate(numbers):
+            chain[:, i, j] = (up[name] - down[name]) / (2.0 * STEP)
+    return chain
+
+
 def _valued(study: Study, eligible: Entrants, scores: np.ndarray) -> dict[str, np.ndarray]:
     return study.population.patients(eligible.points(ndtr(scores), len(study.population.inputs)))
 
 
-def _solved(
-    study: Study,
-    lucks: np.ndarray,
-    values: dict[str, np.ndarray],
-    numbers: tuple[str, ...],
-    progress: Callable[[int, int], None] | None,
-) -> tuple[dict[str, Slopes], np.ndarray]:
-    """Lives with their derivatives by arm, and which were sound under every arm, (life,); the others are left out."""
-    found = {}
-    for i, arm in enumerate(study.arms):
-        found[arm.name] = slopes(study.twin, arm.policy, study.plan, study.seed, engines.of(study, arm), numbers)(
-            lucks, values
-        )
-        if progress:
-            progress(i + 1, len(study.arms))
-    sound = np.all([each.lives.status == Status.OK for each in found.values()], axis=0)
-    if sound.sum() < 2:
-        raise ValueError(f"{int(sound.sum())} of {len(lucks)} lives are sound under every arm; see trialtwin check")
-
-    def kept(part: Any) -> Any:
-        return {name: kept(each) if isinstance(each, dict) else each[sound] for name, each in part.items()}
-
-    whole = {
-        arm: Slopes(each.lives._replace(**kept(each.lives._asdict())), kept(each.recorded), kept(each.folds))
-        for arm, each in found.items()
-    }
-    return whole, sound
-
-
-def _endpoints(study: Study, solved: dict[str, Slopes]) -> list[Slope]:
+def _endpoints(study: Study, lives: xr.Dataset) -> list[Slope]:
     """Endpoints that have a derivative, under each arm and as their contrast."""
     found = []
     for endpoint in study.endpoints:
         if endpoint.smooth:
-            arms = {arm: _gathered(endpoint, each) for arm, each in solved.items()}
-            found += _with_contrast(study, endpoint.name, endpoint.unit, arms)
-    if not found:
-        raise ValueError("no endpoint of the study has a derivative; use a method without one, such as sobol")
+            found += _with_contrast(study, lives, endpoint.name, endpoint.unit, str(endpoint.fold))
     return found
 
 
@@ -193,24 +206,20 @@ def _traces(study: Study, over: list[Slope], measure: str) -> dict[str, Any]:
     }
 
 
-def _gathered(endpoint: Endpoint, each: Slopes) -> tuple[np.ndarray, np.ndarray]:
-    name = str(endpoint.fold)
-    return each.lives.folds[name], each.folds[name]
-
-
-def _over_time(study: Study, solved: dict[str, Slopes]) -> list[Slope]:
+def _over_time(study: Study, lives: xr.Dataset) -> list[Slope]:
     units = {item.name: item.unit for item in study.twin.outcomes}
     found = []
     for outcome in study.plan.outcomes:
-        arms = {arm: (each.lives.recorded[outcome], each.recorded[outcome]) for arm, each in solved.items()}
-        found += _with_contrast(study, outcome, units[outcome], arms)
+        found += _with_contrast(study, lives, outcome, units[outcome], outcome)
     return found
 
 
-def _with_contrast(study: Study, name: str, unit: str, arms: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[Slope]:
-    first, second = (arms[arm] for arm in study.contrast)
-    both = arms | {" - ".join(study.contrast): (first[0] - second[0], first[1] - second[1])}
-    return [Slope(f"{name}: {who}", unit, values, by) for who, (values, by) in both.items()]
+def _with_contrast(study: Study, lives: xr.Dataset, name: str, unit: str, stored: str) -> list[Slope]:
+    values, by = (lives[each].transpose(schema.ARM, ...) for each in (stored, stored + schema.BY))
+    found = {arm.name: tuple(each.sel({schema.ARM: arm.name}).values for each in (values, by)) for arm in study.arms}
+    first, second = (found[arm] for arm in study.contrast)
+    found[" - ".join(study.contrast)] = (first[0] - second[0], first[1] - second[1])
+    return [Slope(f"{name}: {who}", unit, *both) for who, both in found.items()]
 
 
 def _error(values: np.ndarray) -> np.ndarray:
@@ -223,10 +232,8 @@ def _dataset(
     inputs: tuple[str, ...],
     value: np.ndarray,
     error: np.ndarray,
-    rows: int,
 ) -> xr.Dataset:
     shape = ("output", "measure", "input")
-    used = len(endpoints[0].values)
     widest = NORMAL_95 * np.nanmax(error[:, 0], axis=1, initial=0.0)
     return xr.Dataset(
         {
@@ -242,7 +249,6 @@ def _dataset(
             "input": list(inputs),
             "unit": ("output", [one.unit for one in endpoints]),
         },
-        attrs={"rows": rows, "used": used, "dropped": rows - used, "handled": HANDLED},
     )
 
 

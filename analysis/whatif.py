@@ -1,7 +1,7 @@
 """What if: a surrogate, kept with a run, answers for lives that were not simulated."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,9 +25,10 @@ GRID = 201  # quantiles at which the physical value of an input is kept
 
 
 class Answer(NamedTuple):
-    """A surrogate's prediction: names and units of the outputs, (output,) each. rmse: leave-one-out, what one life, or
-    one population, differs from it by; q2: share of the variance that is predicted."""
+    """Predictions: by which method each is, names and units of the outputs, (output,) each. rmse: what one life, or
+    one population, that the surrogate has not seen differs from it by; q2: share of the variance that is predicted."""
 
+    methods: tuple[str, ...]
     names: tuple[str, ...]
     units: tuple[str, ...]
     values: np.ndarray
@@ -35,14 +36,32 @@ class Answer(NamedTuple):
     q2: np.ndarray
 
 
-def made(study: Study, asked: Asked, method: Method, points: np.ndarray, scalars: Outputs) -> xr.Dataset | None:
-    """The surrogate of all outputs that differ between rows, as it is stored; None where there is none to make."""
-    if method.fit is None:
+class Unseen(NamedTuple):
+    """Lives that a surrogate is held against: points of its columns, (row, column), and outputs, (row, output)."""
+
+    points: np.ndarray
+    values: np.ndarray
+
+
+def made(
+    study: Study, asked: Asked, method: Method, size: int, points: np.ndarray, scalars: Outputs, unseen: Unseen | None
+) -> xr.Dataset | None:
+    """The surrogate of all outputs that differ between rows, as it is stored; None where there is none to make.
+
+    unseen: lives of all outputs that tell its error where its own do not.
+    """
+    fitting = [i for i in range(len(scalars.names)) if _fits(asked, scalars.values[:, i])]
+    if method.fit is None or not fitting:
         return None
-    fitting = [i for i in range(len(scalars.names)) if _fits(asked, method, points, scalars.values[:, i])]
-    if not fitting:
+    try:
+        fitted = method.fit(asked.problem, points, scalars.values[:, fitting], size=size)
+    except ValueError:
         return None
-    data = method.fit(asked.problem, points, scalars.values[:, fitting]).to_dataset()
+    error = f"leave-one-out over {len(points):,}"
+    if unseen is not None:
+        fitted = _held(fitted, Unseen(unseen.points, unseen.values[:, fitting]))
+        error = f"over {len(unseen.points):,} others"
+    data = fitted.to_dataset()
     quantile = (np.arange(GRID) + 0.5) / GRID
     physical, units, levels = _physical(study, asked, quantile)
     columns = [column.name for column in asked.problem.columns]
@@ -51,7 +70,6 @@ def made(study: Study, asked: Asked, method: Method, points: np.ndarray, scalars
         {
             "output": [scalars.names[i] for i in fitting],
             "unit": ("output", [scalars.units[i] for i in fitting]),
-            "input": ("column", [column.group for column in asked.problem.columns]),
             "column_unit": ("column", units),
             "title": ("column", [asked.columns.get(name, name) for name in columns]),
             "quantile": ("grid", quantile),
@@ -59,13 +77,29 @@ def made(study: Study, asked: Asked, method: Method, points: np.ndarray, scalars
     )
     data["physical"] = (("column", "grid"), physical)
     said = f"polynomial chaos of {len(points):,} {of if of == 'patients' else 'populations'}; not simulated"
-    return data.assign_attrs(method=method.name, of=of, levels=json.dumps(levels), said=said)
+    return data.assign_attrs(
+        method=method.name, title=method.title, of=of, levels=json.dumps(levels), said=said, error=error
+    )
 
 
-def _fits(asked: Asked, method: Method, points: np.ndarray, values: np.ndarray) -> bool:
+def _held(one: Surrogate, unseen: Unseen) -> Surrogate:
+    """A surrogate with its error over lives that it has not seen, the failed of which are left out."""
+    predicted = one.predict(unseen.points)
+    q2, rmse = np.full((2, predicted.shape[1]), np.nan)
+    for i, values in enumerate(unseen.values.T):
+        lived = ~np.isnan(values)
+        if lived.any():
+            squared = ((predicted[lived, i] - values[lived]) ** 2).mean()
+            rmse[i] = squared**0.5
+            if not constant(values[lived]):
+                q2[i] = 1.0 - squared / values[lived].var()
+    return one._replace(q2=q2, rmse=rmse)
+
+
+def _fits(asked: Asked, values: np.ndarray) -> bool:
     """Whether an output tells enough for a surrogate: it differs, and enough of its lives are sound."""
     known = values[~np.isnan(values)]
-    if len(known) == 0 or constant(known) or method.fit is None:
+    if len(known) == 0 or constant(known):
         return False
     try:
         expansion.candidates(asked.problem, len(known), False)
@@ -94,22 +128,54 @@ def _physical(study: Study, asked: Asked, quantile: np.ndarray) -> tuple[np.ndar
     return np.stack(rows), units, levels
 
 
-def stored(folder: Path, of: Of) -> xr.Dataset:
-    """The surrogate of a run. Raises ValueError where there is none."""
-    data = kept.read(folder, f"{schema.SURROGATES}/{of}")
-    if data is None:
+def stored(folder: Path, of: Of, methods: Sequence[str] = ()) -> dict[str, xr.Dataset]:
+    """The surrogates of a run by method, of those methods alone where any are named. Raises ValueError where there are
+    none."""
+    there = kept.surrogates(folder, of)
+    for name in methods:
+        if there and name not in there:
+            raise ValueError(f"{folder} has no surrogate by '{name}'; write one of: {', '.join(there)}")
+    found = {name: kept.read(folder, f"{schema.SURROGATES}/{of}/{name}") for name in methods or there}
+    whole = {name: data for name, data in found.items() if data is not None}
+    if not whole:
         raise ValueError(
             f"{folder} has no surrogate of its {of}, or one of another version of the study; "
             f"make one with: trialtwin sensitivity {folder} --of {of} --method chaos-sparse"
         )
-    return data
+    return whole
 
 
-def answer(data: xr.Dataset, asked: Mapping[str, str | float]) -> Answer:
-    """Predictions where some inputs have the values asked for, in their units or by level, the others in the middle.
+def ranked(surrogates: Mapping[str, xr.Dataset], output: str) -> list[str]:
+    """Methods whose surrogates have an output, the one with the smallest error first."""
+    errors = {
+        name: float(data["rmse"].sel(output=output))
+        for name, data in surrogates.items()
+        if output in data["output"].values
+    }
+    return sorted(errors, key=lambda name: (np.isnan(errors[name]), errors[name], name))
+
+
+def answer(surrogates: Mapping[str, xr.Dataset], asked: Mapping[str, str | float]) -> Answer:
+    """Of every output the prediction of the surrogate with the smallest error. surrogates: by method.
 
     Raises ValueError for an unknown input, or a value that was not among those simulated.
     """
+    names = list(dict.fromkeys(str(name) for data in surrogates.values() for name in data["output"].values))
+    methods = tuple(ranked(surrogates, name)[0] for name in names)
+    values = {name: _predicted(surrogates[name], asked) for name in dict.fromkeys(methods)}
+    chosen = [surrogates[method].sel(output=name) for method, name in zip(methods, names, strict=True)]
+    return Answer(
+        methods,
+        tuple(names),
+        tuple(str(one["unit"].item()) for one in chosen),
+        np.array([float(values[method].sel(output=name)) for method, name in zip(methods, names, strict=True)]),
+        np.array([float(one["rmse"]) for one in chosen]),
+        np.array([float(one["q2"]) for one in chosen]),
+    )
+
+
+def _predicted(data: xr.Dataset, asked: Mapping[str, str | float]) -> xr.DataArray:
+    """Predictions, (output,): some inputs have the values asked for, by unit or level, all others are in the middle."""
     columns = [str(name) for name in data["column"].values]
     levels = json.loads(data.attrs["levels"])
     point = np.full((1, len(columns)), 0.5)
@@ -118,10 +184,8 @@ def answer(data: xr.Dataset, asked: Mapping[str, str | float]) -> Answer:
             raise ValueError(f"what if '{name}': there is no such input; write one of: {', '.join(columns)}")
         i = columns.index(name)
         point[0, i] = _quantile(data, i, name, value, levels.get(name, []))
-    names = tuple(str(name) for name in data["output"].values)
-    units = tuple(str(unit) for unit in data["unit"].values)
     values = Surrogate.from_dataset(data).predict(point)[0]
-    return Answer(names, units, values, data["rmse"].values, data["q2"].values)
+    return xr.DataArray(values, {"output": data["output"].values}, ("output",))
 
 
 def _quantile(data: xr.Dataset, i: int, name: str, value: str | float, levels: list[str]) -> float:

@@ -109,7 +109,8 @@ def sensitivity(
     patients: Annotated[int, typer.Option(help="Patients of each population, with --of population.")] = 128,
     worthwhile: Annotated[str, typer.Option(help="Least effect on the primary endpoint that is worth it.")] = "0",
     what_if: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE: ask the run's surrogate, and run nothing.")
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: ask the run's surrogates, or that of --method, and run nothing."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for a STUDY; runs/STUDY by default.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; one a core by default.")] = None,
@@ -125,7 +126,7 @@ def sensitivity(
     inputs = asked.inputs(of)
     plan, folder = asked.opened(target, out)
     if what_if:
-        asked.answer(folder, inputs, _pairs("--what-if", what_if))
+        asked.answer(folder, inputs, _pairs("--what-if", what_if), method or [])
         return
     groups = {
         name: [each.strip() for each in value.split(",")] for name, value in _pairs("--group", group or []).items()

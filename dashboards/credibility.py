@@ -9,6 +9,7 @@ from dashboards.results import Results, question
 from dashboards.written import labelled, number, unit
 from populations.reference import Reference
 from populations.variable import Variable
+from solvers import couple
 from solvers.twin import Twin
 from trials import policies
 from trials.study import Arm, Study
@@ -60,6 +61,11 @@ def not_validated(results: Results) -> list[str]:
         "The form of the twin is taken as true. The population's own uncertainty moves its numbers, never its "
         "equations.",
     ]
+    if twin.couplings:
+        found.append(
+            f"That {_list(list(twin.couplings))} acts as a sigmoid Emax model of what is there at the moment, without "
+            "delay or habituation, and that the twins have nothing else to do with each other, is assumed."
+        )
     found += _of_parameters(study)
     found += _of_population(study)
     found += _of_rules(study)
@@ -188,7 +194,11 @@ def _rule(arm: Arm) -> Rule:
 
 
 def described(twin: Twin) -> str:
-    """What the twin says of itself: equations and all."""
+    """What the twin says of itself: equations and all; of a composed one, what each part does and what couples them."""
+    if twin.parts:
+        told = [f"{name}: {part.name}\n\n{described(part)}" for name, part in twin.parts.items()]
+        coupled = "\n".join(twin.couplings) or "nothing"
+        return "\n\n".join([*told, f"What acts on what:\n\n{coupled}\n\n{inspect.getdoc(couple)}"])
     module = importlib.import_module(f"solvers.twins.{twin.name.replace('-', '_')}")
     return inspect.getdoc(module) or twin.title
 

@@ -1,8 +1,10 @@
 """What a sensitivity analysis has kept with a run, as tables: indices, regressions, worth of knowing."""
 
 import functools
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -72,8 +74,14 @@ def methods(results: Results, of: str) -> list[str]:
 
 def titled(results: Results, of: str, method: str) -> str:
     """A method in words."""
-    title = str(_data(results, of, method).attrs.get("title", method))
-    return f"{title}, inputs grouped" if method.endswith("-grouped") else title
+    said = _data(results, of, method).attrs
+    return "; ".join([str(said.get("title", method)), *grouping(said)])
+
+
+def grouping(said: Mapping[str, Any]) -> list[str]:
+    """What was varied together, in words, by the attributes of kept indices."""
+    groups = json.loads(said.get("groups", "{}"))
+    return [f"{name} = {', '.join(map(short, members))}" for name, members in groups.items()]
 
 
 def knows(results: Results, name: str, output: str) -> bool:
@@ -122,7 +130,7 @@ def facts(results: Results, of: str, method: str, output: str) -> Facts:
     if "size" in said:
         effort.append(f"size {said['size']}")
     return Facts(
-        str(said.get("title", method)),
+        titled(results, of, method),
         str(said.get("source", "")),
         str(said.get("leading", data["measure"].values[0])),
         bool(one["converged"]) if "converged" in one else None,

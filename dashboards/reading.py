@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from analysis import kept
 from analysis.sensitivity import load, names
 from dashboards import drivers
 from dashboards.results import Results
@@ -23,7 +24,7 @@ MOVED = "Whiskers: how far the last two degrees moved it."
 
 def design(method: str) -> str:
     """Name of the design that a method reads, "" for one that has none."""
-    alone = method.removesuffix("-grouped")
+    alone = method.partition(kept.GROUPED)[0]
     return load(alone).design if alone in names() else ""
 
 

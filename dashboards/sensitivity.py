@@ -15,19 +15,23 @@ from analysis.summary import SUMMARY
 from analysis.worth import worth
 from cluster.local import local
 from dashboards import terminal
+from dashboards.drivers import grouping
+from dashboards.results import range_of
 from dashboards.written import number, unit
-from trials import store
+from trials import schema, store
 from trials.experiment import Of
 from trials.study import Study, find, read
 
 FREE = "regression"
 BY_DERIVATIVE = (slopes.ELASTICITIES, slopes.DERIVATIVES)
-# Rows that usually suffice for the demonstration's number of inputs; the verdict says whether they did.
+# Rows that usually suffice for an arm with the demonstration's number of inputs; the effect may need more, and the
+# verdict says whether they did.
 SIZES: Mapping[Of, Mapping[str, int]] = {
-    "patients": {"saltelli": 1024, "trajectories": 128, "curves": 641, "sample": 2048, "quadrature": 2},
+    "patients": {"saltelli": 2048, "trajectories": 128, "curves": 641, "sample": 2048, "quadrature": 2},
     "population": {"saltelli": 32, "trajectories": 32, "curves": 641, "sample": 256, "quadrature": 1},
 }
 SHOWN = 12  # inputs of a table; the store has all
+COURSE = 6  # times of a table over time, and inputs
 
 
 def methods() -> list[str]:
@@ -82,14 +86,17 @@ def analyse(
         if name in (FREE, *BY_DERIVATIVE) and (of == "population" or groups):
             raise ValueError(f"{name} is of single patients and inputs; leave --of population and --group out")
     for name in chosen:
-        if name not in (FREE, *BY_DERIVATIVE):  # whatever is refused is refused before anything is lived
+        # Whatever is refused is refused before anything is lived.
+        if name in BY_DERIVATIVE:
+            slopes.ask(study, name, slopes.SIZES[name] if size is None else size)
+        elif name != FREE:
             experiments.ask(study, load(name), of, _size(load(name), of, size), groups, patients)
     for name in chosen:
         if name == FREE:
             data = drivers.regress(study, folder)
         elif name in BY_DERIVATIVE:
-            with terminal.waiting(f"Differentiating lives ({name})"):
-                data = drivers.differentiate(study, folder, name, size)
+            with terminal.simulating(study) as bar:
+                data = drivers.differentiate(study, folder, name, size, map=local(workers), progress=bar)
         else:
             data = _lived(study, folder, load(name), of, size, groups, patients, workers)
         show(study, name, data)
@@ -143,6 +150,8 @@ def show(study: Study, name: str, data: xr.Dataset) -> None:
             soft_wrap=True,
         )
     leading = data.attrs["leading"]
+    for together in grouping(data.attrs):
+        print_(f"varied together: {together}", soft_wrap=True)
     if "statuses" in data.attrs:
         for arm, counts in json.loads(data.attrs["statuses"]).items():
             failed = ", ".join(f"{count:,} {how}" for how, count in counts.items() if how not in ("ok", "not eligible"))
@@ -166,9 +175,33 @@ def show(study: Study, name: str, data: xr.Dataset) -> None:
             table.add_row(str(one["input"].values), *cells, str(one["title"].values))
         print_(table)
         print_(f"  {here['verdict'].values}", soft_wrap=True)
+    if "time_value" in data:
+        _over_time(study, data)
     for key, what in (("chance", "left to chance"), ("idle", "not read by the twin"), ("without", "no derivative by")):
         if len(data.attrs.get(key, [])):
             print_(f"{what}: {', '.join(np.atleast_1d(data.attrs[key]))}", soft_wrap=True)
+
+
+def _over_time(study: Study, data: xr.Dataset) -> None:
+    """The leading inputs of the primary endpoint's outcome at a few times, of the contrast."""
+    primary = next(each for each in study.endpoints if each.name == "primary")
+    trace, measure = f"{range_of(study, primary)[0]}: {' - '.join(study.contrast)}", data.attrs["leading"]
+    measures = [str(each) for each in data["time_measure"].values]
+    measure = measure if measure in measures else measures[0]
+    over = data["time_value"].sel(trace=trace, time_measure=measure)
+    told = np.flatnonzero(np.isfinite(over.values).any(axis=0))
+    if not len(told):
+        return
+    order = np.argsort(-np.nan_to_num(np.abs(over.values)).mean(axis=1), kind="stable")
+    table = Table(title=f"{measure} over time, {trace}", title_justify="left")
+    table.add_column("input")
+    chosen = told[np.unique(np.linspace(0, len(told) - 1, COURSE).round().astype(int))]
+    for time in chosen:
+        table.add_column(f"day {float(over[schema.TIME].values[time]):g}", justify="right")
+    for i in order[:COURSE]:
+        cells = [_cell(float(value), float("nan"), float("nan")) for value in over.values[i, chosen]]
+        table.add_row(str(over["input"].values[i]), *cells)
+    terminal.console.print(table)
 
 
 def _cell(value: float, lower: float, upper: float) -> str:
@@ -201,14 +234,22 @@ def _information(study: Study, data: xr.Dataset) -> None:
     print_(table)
 
 
-def answer(folder: Path, of: Of, asked: Mapping[str, str]) -> None:
-    """What the surrogate says, marked as such."""
-    data = whatif.stored(folder, of)
-    said = whatif.answer(data, asked)
-    table = Table(title=f"Surrogate: {data.attrs['said']}", title_justify="left")
-    for heading in ("output", "value", "± (leave-one-out)", "unit", "Q2"):
+def answer(folder: Path, of: Of, asked: Mapping[str, str], methods: Sequence[str]) -> None:
+    """What the surrogates say, marked as such: for each output that with the smallest error of those of the methods."""
+    surrogates = whatif.stored(folder, of, methods)
+    said = whatif.answer(surrogates, asked)
+    table = Table(title="Surrogates: nothing below was simulated", title_justify="left")
+    for heading in ("output", "value", "± (lives not seen)", "unit", "Q2", "by"):
         table.add_column(heading)
-    for name, of_unit, value, rmse, q2 in zip(said.names, said.units, said.values, said.rmse, said.q2, strict=True):
-        table.add_row(name, number(float(value)), number(float(rmse)), unit(of_unit), f"{float(q2):.2f}")
+    for method, name, of_unit, value, rmse, q2 in zip(*said, strict=True):
+        table.add_row(name, number(float(value)), number(float(rmse)), unit(of_unit), f"{float(q2):.2f}", method)
     terminal.console.print(table)
+    for name in dict.fromkeys(said.methods):
+        told = surrogates[name].attrs
+        terminal.console.print(f"{name}: {told['said']}; its error is {told['error']}", soft_wrap=True)
+    if not methods and len(surrogates) > 1:
+        terminal.console.print(
+            f"Of {', '.join(surrogates)} each output is by that with the smallest error; --method names another.",
+            soft_wrap=True,
+        )
     terminal.console.print("The inputs that were not named are in their middle.")

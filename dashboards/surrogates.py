@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from analysis import kept, whatif
 from analysis.sensitivity.surrogate import Surrogate
 from dashboards import drivers
 from dashboards.results import Results, question
@@ -29,18 +30,27 @@ class Surface(NamedTuple):
     title: str
 
 
-def kept(results: Results) -> list[str]:
-    """Sets of inputs that a surrogate is kept for."""
-    return [of for of in drivers.INPUTS if drivers.has(results, f"{schema.SURROGATES}/{of}")]
+def methods(results: Results, of: str, output: str) -> list[str]:
+    """Methods whose surrogates of a set of inputs have an output, the one with the smallest error first."""
+    there = kept.surrogates(results.folder, of)
+    return whatif.ranked({name: drivers.group(results, group_of(of, name)) for name in there}, output)
 
 
-def outputs(results: Results, of: str, endpoint: str) -> list[str]:
-    return drivers.outputs(drivers.group(results, f"{schema.SURROGATES}/{of}"), endpoint)
+def group_of(of: str, method: str) -> str:
+    return f"{schema.SURROGATES}/{of}/{method}"
 
 
-def surface_of(results: Results, of: str, output: str) -> Surface:
-    """The surrogate of an output."""
-    data = drivers.group(results, f"{schema.SURROGATES}/{of}")
+def titled(results: Results, of: str, method: str, output: str) -> str:
+    """A surrogate in words, with its error."""
+    one = surface_of(results, of, method, output)
+    said = one.data.attrs
+    written = f"{number(one.rmse)} {one.difference}".strip()
+    return f"{said.get('title', method)}: error {written}, {said.get('error', '')}".rstrip(", ")
+
+
+def surface_of(results: Results, of: str, method: str, output: str) -> Surface:
+    """The surrogate of an output by a method."""
+    data = drivers.group(results, group_of(of, method))
     names = [str(name) for name in data["output"].values]
     if output not in names:
         raise ValueError(f"there is no surrogate of '{output}'; write one of: {', '.join(names)}")
@@ -120,9 +130,9 @@ def _coarse(axis: Axis, most: int = 41) -> tuple[np.ndarray, np.ndarray]:
     return chosen, axis.quantiles[chosen]
 
 
-def surface(results: Results, of: str, output: str, x: str, y: str) -> pd.DataFrame:
+def surface(results: Results, of: str, method: str, output: str, x: str, y: str) -> pd.DataFrame:
     """A surrogate over two inputs, all others in their middle."""
-    one = surface_of(results, of, output)
+    one = surface_of(results, of, method, output)
     across, up = axis_of(one, x), axis_of(one, y)
     (i, first), (j, second) = _coarse(across), _coarse(up)
     grid_x, grid_y = np.meshgrid(first, second)
@@ -144,18 +154,18 @@ def at(changes: tuple[str | float, ...]) -> dict[str, float]:
     return {str(name): float(value) for name, value in zip(changes[::2], changes[1::2], strict=True)}
 
 
-def what_if(results: Results, of: str, output: str, *changes: str | float) -> tuple[float, float]:
+def what_if(results: Results, of: str, method: str, output: str, *changes: str | float) -> tuple[float, float]:
     """A surrogate's prediction and its root mean squared error, some inputs at quantiles, all others in the middle."""
-    one = surface_of(results, of, output)
+    one = surface_of(results, of, method, output)
     quantiles = {name: np.array(value) for name, value in at(changes).items()} or {
         one.surrogate.columns[0]: np.array(0.5)
     }
     return float(predicted(one, quantiles)), one.rmse
 
 
-def profiles(results: Results, of: str, output: str, *changes: str | float) -> pd.DataFrame:
+def profiles(results: Results, of: str, method: str, output: str, *changes: str | float) -> pd.DataFrame:
     """A surrogate along each of its leading inputs, all others where the changes put them. changes: as `what_if`."""
-    one = surface_of(results, of, output)
+    one = surface_of(results, of, method, output)
     fixed = at(changes)
     parts = []
     for name in moving(one)[:6]:

@@ -4,7 +4,7 @@ import functools
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import xarray as xr
 from analysis import endpoints as analysed
 from dashboards.results import Results, named, question
 from dashboards.written import scale, unit
+from solvers.policy import Infusion
 from solvers.solve import Lives, free_solver
 from solvers.status import REASONS, Status
 from solvers.twin import Covariate, Parameter
@@ -67,18 +68,36 @@ class _Bench(NamedTuple):
     solve: Callable[..., Lives]
 
 
+class Solved(NamedTuple):
+    """The lives before and after. values: parameters and covariates by name; luck: the number that keys it."""
+
+    values: Mapping[str, np.ndarray]
+    luck: int
+    lives: Lives
+
+
 @functools.lru_cache(maxsize=4)
-def _study(text: str) -> Study:
+def study_of(text: str) -> Study:
+    """The study that `text` describes."""
     return study(document.parse(text, "study.yaml"), Path())
 
 
 @functools.lru_cache(maxsize=8)
 def _bench(text: str, arm: str) -> _Bench:
-    """The arm of a study, compiled with its therapy free. Every outcome of the twin is recorded."""
-    parsed = _study(text)
+    """The arm of a study, compiled with its therapy free. Every outcome of the twin is recorded.
+
+    Of a twin that can be probed, states at the end of each tick and what was given in it are kept.
+    """
+    parsed = study_of(text)
     under = parsed.arm(arm)
     plan = parsed.plan._replace(outcomes=tuple(item.name for item in parsed.twin.outcomes))
-    return _Bench(parsed, under, free_solver(parsed.twin, under.policy, plan, parsed.seed, engines.of(parsed, under)))
+    engine = engines.of(parsed, under)
+    more: dict[str, Any] = {"keep": _ends} if parsed.twin.probe else {}
+    return _Bench(parsed, under, free_solver(parsed.twin, under.policy, plan, parsed.seed, engine, **more))
+
+
+def _ends(given: Mapping[str, Any], acted: Any, ended: Any) -> tuple[Any, dict[str, Any]]:
+    return ended, {name: dose.amount if isinstance(dose, Infusion) else dose for name, dose in given.items()}
 
 
 @functools.lru_cache(maxsize=4)
@@ -87,7 +106,7 @@ def _around(text: str) -> tuple[dict[str, np.ndarray], dict[str, float], bool]:
 
     The typical patient has the middle covariates of the eligible, and the typical parameters.
     """
-    parsed = _study(text)
+    parsed = study_of(text)
     values = parsed.population.draw(0, min(LOOKED_AT, max(parsed.size, 64)))
     inside = eligible(parsed.criteria, values)
     some = bool(inside.any())
@@ -110,7 +129,7 @@ def values_of(text: str, patient: Who) -> dict[str, float]:
     """Covariates and parameters of a patient of the study that `text` describes."""
     if patient == TYPICAL:
         return _around(text)[1]
-    parsed = _study(text)
+    parsed = study_of(text)
     if not (isinstance(patient, int) and 0 <= patient < parsed.size):
         raise ValueError(f"there is no patient {patient}; give a number from 0 to {parsed.size - 1}, or '{TYPICAL}'")
     return {name: float(value[0]) for name, value in parsed.population.draw(patient, patient + 1).items()}
@@ -227,14 +246,20 @@ def changed(study: Study, arm: str, changes: tuple[Change, ...]) -> tuple[dict[s
 
 
 @functools.lru_cache(maxsize=64)
-def _lives(text: str, arm: str, patient: Who, changes: tuple[Change, ...]) -> xr.Dataset:
+def solved(text: str, arm: str, patient: Who, changes: tuple[Change, ...]) -> Solved:
+    """Both lives of a patient of the study that `text` describes; the rest as `lives` takes it."""
     parsed, under, solve = _bench(text, arm)
     own = values_of(text, patient)
     variables, settings = changed(parsed, arm, changes)
     values = {name: np.array([value, variables.get(name, value)]) for name, value in own.items()}
     numbers = {name: np.array([value, settings[name]]) for name, value in under.policy.numbers.items()}
     luck = patient if isinstance(patient, int) else 0
-    lived = solve(np.array([luck, luck]), values, numbers)
+    return Solved(values, luck, solve(np.array([luck, luck]), values, numbers))
+
+
+@functools.lru_cache(maxsize=64)
+def _lives(text: str, arm: str, patient: Who, changes: tuple[Change, ...]) -> xr.Dataset:
+    parsed, (_, luck, lived) = study_of(text), solved(text, arm, patient, changes)
     units = {item.name: item.unit for item in parsed.twin.outcomes}
     one = (schema.ARM, schema.PATIENT)
     arrays: dict[str, tuple] = {}
@@ -296,6 +321,12 @@ def troubles(results: Results, arm: str, patient: Who, *changes: Change) -> dict
         for life, status in zip((BEFORE, AFTER), statuses, strict=True)
         if status != Status.OK
     }
+
+
+def source(results: Results, arm: str, patient: Who) -> str:
+    """The line below a figure: study, who under what, version."""
+    who = "the typical patient" if patient == TYPICAL else f"patient {patient:,}"
+    return f"{results.study.name}: {who} under {arm}, solved anew; trialtwin {results.made_by.get('trialtwin', '')}"
 
 
 def written(moved: Mapping[Slider, float]) -> list[str]:

@@ -59,7 +59,7 @@ def room(twin: Twin, policy: Policy, tick: float, late: float) -> int:
         over = policy.longest if action.infused else 0.0
         slots += _some(wait, tick) + (_some(wait + over, tick) if over else 0)
         waits = waits or wait > 0 or over > 0
-        if twin.ode is None and (action.infused or action.bioavailability):
+        if twin.ode is None and not twin.parts and (action.infused or action.bioavailability):
             raise ValueError(
                 f"action '{action.name}' of twin '{twin.name}', which is solved by its own advance, cannot be infused "
                 "or have a bioavailability; write the twin with ode_twin"

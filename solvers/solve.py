@@ -71,7 +71,7 @@ class Lives(NamedTuple):
     recorded: outcome -> (patient, record); an action is the amount given since the record before.
     measured: output -> (patient, visit), with error. folds: name -> (patient,). status: (patient,) of Status.
     error: (patient,), estimated, of the outputs, relative to |output| + 0.001 max |output|; 0 for a twin's own
-    closed form.
+    closed form. kept: what else was asked for, each (patient, tick).
     """
 
     recorded: dict[str, np.ndarray]
@@ -79,6 +79,7 @@ class Lives(NamedTuple):
     folds: dict[str, np.ndarray]
     status: np.ndarray
     error: np.ndarray
+    kept: Any = ()
 
 
 def solver(
@@ -136,23 +137,30 @@ def _inaccurate(lives: Lives, engine: Engine) -> np.ndarray:
     return ~(lives.error <= engine.tolerance) & (lives.status != Status.BAD_PARAMETER)
 
 
-def free_solver(twin: Twin, policy: Policy, plan: Plan, seed: int, engine: Engine) -> Callable[..., Lives]:
+def free_solver(
+    twin: Twin,
+    policy: Policy,
+    plan: Plan,
+    seed: int,
+    engine: Engine,
+    keep: Callable[[Any, Any, Any], tuple] = lambda given, acted, ended: (),
+) -> Callable[..., Lives]:
     """Compiles one arm so that its therapy stays free. Returns solve(patients, values, settings) -> Lives.
 
     patients, values: as `solver` takes them, without padding: another number of patients compiles again. settings:
     every setting of the policy by name, each (n,). With the policy's own settings the lives are those of `solver`
-    within the tolerance: steps are as fine everywhere as the engine has them anywhere.
+    within the tolerance: steps are as fine everywhere as the engine has them anywhere. keep: as `life` takes it.
     """
     _check_outcomes(twin, plan)
     finest = engine.everywhere()
-    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, finest)))
+    compiled = jax.jit(jax.vmap(functools.partial(life, twin, policy, plan, seed, finest, keep=keep)))
     names = [variable.name for variable in twin.variables]
 
     def solve(patients: np.ndarray, values: Mapping[str, np.ndarray], settings: Mapping[str, np.ndarray]) -> Lives:
         given = {name: np.asarray(values[name], float) for name in names}
         numbers = {name: np.asarray(settings[name], float) for name in policy.settings}
-        lives = compiled(np.asarray(patients), given, numbers)
-        return jax.tree.map(np.asarray, Lives(*lives))
+        recorded, measured, folds, status, error, *kept = compiled(np.asarray(patients), given, numbers)
+        return jax.tree.map(np.asarray, Lives(recorded, measured, folds, status, error, tuple(kept)))
 
     return solve
 
@@ -199,7 +207,7 @@ def life(
     def look(y: Any, time: Any, visit: Any, z: Any) -> tuple[dict, dict, Any]:
         true = {name: jnp.asarray(value, float) for name, value in twin.observe(y, p, time).items()}
         measured = {name: outputs[name].measure(true[name], z[i, 0], z[i, 1]) for i, name in enumerate(outputs)}
-        health = _health(twin, y, true)
+        health = _health(twin, y, p, true)
         shown = {name: visit | outputs[name].device for name in outputs}
         return true, {name: jnp.where(shown[name], value, jnp.nan) for name, value in measured.items()}, health
 
@@ -295,12 +303,13 @@ def _randomness(twin: Twin, plan: Plan, seed: int, patient: Any) -> tuple[jax.Ar
     return noise, (luck < plan.taken).astype(float), late
 
 
-def _health(twin: Twin, y: Any, true: Mapping[str, Any]) -> jax.Array:
+def _health(twin: Twin, y: Any, p: Any, true: Mapping[str, Any]) -> jax.Array:
     finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((y, dict(true)))]))
     inside = jnp.all(
         jnp.stack([(true[item.name] >= item.bounds[0]) & (true[item.name] <= item.bounds[1]) for item in twin.outputs])
     )
-    return jnp.where(finite, jnp.where(inside, int(Status.OK), int(Status.OUT_OF_BOUNDS)), int(Status.NOT_FINITE))
+    status = jnp.where(finite, jnp.where(inside, int(Status.OK), int(Status.OUT_OF_BOUNDS)), int(Status.NOT_FINITE))
+    return jnp.where(status == Status.OK, twin.trouble(y, p), status) if twin.trouble else status
 
 
 def _within_bounds(twin: Twin, values: Mapping[str, Any]) -> jax.Array:

@@ -14,7 +14,8 @@ class Status(enum.IntEnum):
     BAD_PARAMETER = 5  # a parameter or covariate lies outside its declared bounds
     INACCURATE = 6  # the estimated error of its solution stays beyond the tolerance
     OVERFLOW = 7  # more doses and ends of infusions were on their way than there is room for
-    UNSETTLED = 8  # the therapy before the study leads to no steady state
+    UNSETTLED = 8  # a steady state that there must be was not found
+    OUT_OF_SHAPE = 9  # the geometry is at a bound of what the model can describe
 
 
 REASONS: dict[Status, str] = {
@@ -26,7 +27,8 @@ REASONS: dict[Status, str] = {
     Status.BAD_PARAMETER: "a parameter or covariate lies outside its bounds",
     Status.INACCURATE: "its solution is less accurate than asked",
     Status.OVERFLOW: "more doses were on their way than there is room for",
-    Status.UNSETTLED: "no steady state was found under the therapy before the study",
+    Status.UNSETTLED: "no steady state was found",
+    Status.OUT_OF_SHAPE: "its geometry is at a bound of what the model can describe",
 }
 
 FAILED = tuple(status for status in Status if status > Status.NOT_ELIGIBLE)

@@ -145,8 +145,8 @@ def unsettled(twin: Twin, regimen: Regimen, tick: float) -> str:
     found = find(twin.namespace(twin.typical()), *map(jnp.asarray, TYPICAL))
     if bool(found.settled):
         return ""
-    names = twin.ode.states if twin.ode else tuple(getattr(found.y, "_fields", ()))
-    growing = [name for name, grows in zip(names, np.asarray(found.grows), strict=False) if grows]
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(found.y)]
+    growing = [name for name, grows in zip(names, np.asarray(found.grows), strict=True) if grows]
     what = f"{regimen.amount:g} of '{regimen.action}' every {regimen.every:g} h"
     if growing:
         return f"twin '{twin.name}' has no steady state under {what}: {', '.join(growing)} changes with every dose"

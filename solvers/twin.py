@@ -209,10 +209,14 @@ class Twin(NamedTuple):
 
     initial(p) -> state; advance(state, p, action, time, tick) -> state at time + tick [h];
     observe(state, p, time) -> outputs by name; derive(p) -> further scalars of p, once per patient.
-    starts: named rules (p_typical, target, every [h]) -> starting amount per `every` of the twin's first action:
-    what the typical patient with these covariates needs.
+    starts: named rules (p_typical, target, every [h]) -> starting amount per `every` of an action: what the typical
+    patient with these covariates needs. started: by rule, that action; the first one where it is not told.
     ode: the equations that `advance` solves, where there are some: the engine solves them its own way, and `advance`
     with an adaptive step, slowly and to rounding.
+    trouble: (state, p) -> Status of a state that the twin itself finds to be no life, OK elsewhere.
+    probe(state, p, action) -> what an acute test shows, such as the waves of one heartbeat; the state stays as it is.
+    parts: of one that `couple.composed` made, the twins that it is made of, by their names in it; couplings: what acts
+    on what there, in words.
     """
 
     name: str
@@ -228,7 +232,12 @@ class Twin(NamedTuple):
     observe: Callable[[Any, Any, Any], Mapping[str, jax.Array]]
     method: str
     starts: Mapping[str, Callable[[Any, float, float], Any]] = {}
+    started: Mapping[str, str] = {}
     ode: Ode | None = None
+    trouble: Callable[[Any, Any], Any] | None = None
+    probe: Callable[[Any, Any, Any], Any] | None = None
+    parts: Mapping[str, "Twin"] = {}
+    couplings: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[Parameter | Covariate, ...]:

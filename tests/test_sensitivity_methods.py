@@ -116,6 +116,22 @@ def test_without_resamples_there_are_values_and_no_intervals(method):
     assert found.second is None
 
 
+def test_values_over_time_are_those_of_each_time_alone(method):
+    if method.over_time is None:
+        return  # what analyses each output does so for times
+    size = SIZES[method.design]
+    points = design(method.design, ABC, size, 5).points
+    y = np.stack([np.full(size, 2.0), wave(points), wave(points) + 3 * line(points), line(points)], axis=1)
+    y[7] = np.nan
+    y[9, 2:] = np.nan
+    found = method.over_time(ABC, points, y, size=size, seed=5)
+    alone = method.analyse(ABC, points, y, size=size, seed=5, resamples=0, second=False).value
+    assert found.shape == alone.shape == (4, len(method.measures), 3)
+    assert np.isnan(found[0]).all() and np.isfinite(found[1:]).all()
+    # One set of terms for all times holds terms that some of them could do without.
+    np.testing.assert_allclose(found, alone, atol=0.02 if method.name == "chaos-sparse" else 1e-9)
+
+
 def test_points_of_another_size_are_refused(method):
     points = design(method.design, ABC, SIZES[method.design], 5).points[:-1]
     with pytest.raises(ValueError, match=r"the design has \d+ rows of 3 columns"):

@@ -137,7 +137,7 @@ def written(read: Results, folder: Path) -> None:
         f"{schema.SENSITIVITY}/patients/sobol": indices(read, ("S1", "ST"), True),
         f"{schema.SENSITIVITY}/patients/morris": indices(read, ("mu", "sigma", "mu_star"), False),
         f"{schema.SENSITIVITY}/population/sobol": indices(read, ("S1", "ST"), False),
-        f"{schema.SURROGATES}/patients": surrogate(read),
+        f"{schema.SURROGATES}/patients/chaos": surrogate(read),
         schema.INFORMATION: information(read),
     }
     kept.write(folder, groups)
@@ -163,6 +163,12 @@ def opened(monkeypatch: pytest.MonkeyPatch, folder: Path) -> AppTest:
     page.switch_page("pages/sensitivity.py").run()
     assert not page.exception
     return page
+
+
+def sources(page: AppTest) -> list[str]:
+    """What is said below each chart, in the order of the page."""
+    layouts = [json.loads(chart.proto.spec)["layout"] for chart in page.get("plotly_chart")]
+    return [" ".join(note["text"].replace("<br>", " ") for note in each["annotations"]) for each in layouts]
 
 
 def test_indices_are_those_that_are_kept_the_leading_input_first(read):
@@ -210,22 +216,22 @@ def test_a_regression_on_stored_patients_is_no_experiment(read):
 
 
 def test_a_surrogate_is_seen_on_the_scale_of_its_inputs(read):
-    one = surrogates.surface_of(read, "patients", EFFECT)
+    one = surrogates.surface_of(read, "patients", "chaos", EFFECT)
     assert surrogates.moving(one) == ["ec50", "vkorc1"]
     assert surrogates.axis_of(one, "vkorc1").labels == ("GG", "GA", "AA")
-    middle, error = surrogates.what_if(read, "patients", EFFECT)
+    middle, error = surrogates.what_if(read, "patients", "chaos", EFFECT)
     assert (middle, error) == (pytest.approx(50.0), pytest.approx(0.0, abs=1e-6))
     axis = surrogates.axis_of(one, "vkorc1")
-    at_aa, _ = surrogates.what_if(read, "patients", EFFECT, "vkorc1", float(axis.quantiles[2]))
+    at_aa, _ = surrogates.what_if(read, "patients", "chaos", EFFECT, "vkorc1", float(axis.quantiles[2]))
     assert at_aa == pytest.approx(45.0)
-    table = surrogates.surface(read, "patients", EFFECT, "ec50", "vkorc1")
+    table = surrogates.surface(read, "patients", "chaos", EFFECT, "ec50", "vkorc1")
     assert set(table["vkorc1"]) == {"GG", "GA", "AA"}
     assert table["predicted"].max() - table["predicted"].min() > 30.0
 
 
 def test_an_output_without_a_surrogate_is_refused(read):
     with pytest.raises(ValueError, match="no surrogate of 'high_inr: fixed'; write one of: primary: genotype - fixed"):
-        surrogates.surface_of(read, "patients", "high_inr: fixed")
+        surrogates.surface_of(read, "patients", "chaos", "high_inr: fixed")
 
 
 def test_what_is_worth_most_to_know_comes_first(read):
@@ -246,8 +252,8 @@ def test_every_figure_has_titles_and_its_source(read):
         "lines": drawn.over_time(read, "patients", "sobol", "inr: fixed", "ST"),
         "tornado": drawn.tornado(read, EFFECT),
         "ranks": drawn.ranks(read, EFFECT),
-        "surface": predicted.surface(read, "patients", EFFECT, "ec50", "vkorc1"),
-        "profiles": predicted.profiles(read, "patients", EFFECT, "ec50", 0.9),
+        "surface": predicted.surface(read, "patients", "chaos", EFFECT, "ec50", "vkorc1"),
+        "profiles": predicted.profiles(read, "patients", "chaos", EFFECT, "ec50", 0.9),
         "parts": drawn.parts(read, EFFECT),
         "worth": drawn.worth(read, EFFECT),
     }
@@ -298,6 +304,41 @@ def test_every_endpoint_arm_and_input_set_can_be_looked_at(monkeypatch, folder, 
     assert "Not converged" in page.warning[0].value
 
 
+def test_groupings_are_listed_by_what_they_hold_and_can_be_chosen(monkeypatch, folder, read, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    for groups in ({"pk": ["clearance", "central_volume"]}, {"pd": ["ec50", "steepness"]}):
+        data = indices(read, ("S1", "ST"), False).assign_attrs(groups=json.dumps(groups))
+        kept.write(copy, {f"{schema.SENSITIVITY}/patients/{kept.called('sobol', groups)}": data})
+    page = opened(monkeypatch, copy)
+    chosen = page.selectbox(key="method-patients")
+    assert len(chosen.options) == 4
+    assert "A method of ST; pk = clearance, central volume" in chosen.options
+    assert "A method of ST; pd = ec50, steepness" in chosen.options
+    chosen.select(kept.called("sobol", {"pd": ["ec50", "steepness"]})).run()
+    assert not page.exception
+    assert page.warning[0].value.replace("\\", "") == "Not converged: said why."
+    assert "pd = ec50, steepness" in sources(page)[0]
+
+
+def test_the_surrogate_with_the_smallest_error_is_shown_unless_another_is_chosen(monkeypatch, folder, read, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    worse = surrogate(read)
+    worse = worse.assign(rmse=worse["rmse"] + 0.1, q2=worse["q2"] - 0.5)
+    worse = worse.assign_attrs(title="Another expansion", error="leave-one-out over 256")
+    kept.write(copy, {f"{schema.SURROGATES}/patients/another": worse})
+    assert surrogates.methods(results.read(copy), "patients", EFFECT) == ["chaos", "another"]
+    page = opened(monkeypatch, copy)
+    chosen = page.selectbox(key="surrogate-by-patients")
+    assert chosen.value == "chaos" and len(chosen.options) == 2
+    assert "Another expansion: error 10 percentage points, leave-one-out over 256" in chosen.options
+    chosen.select("another").run()
+    assert not page.exception
+    assert any("Another expansion" in told.value and "50 %" in told.value for told in page.warning)
+    assert sum("not simulated; Another expansion" in source for source in sources(page)) == 2
+
+
 def test_without_an_analysis_the_page_says_how_to_make_one(monkeypatch, small_run):
     page = opened(monkeypatch, small_run)
     assert "trialtwin sensitivity" in page.info[0].value and "--method sobol" in page.info[0].value
@@ -307,7 +348,7 @@ def test_without_an_analysis_the_page_says_how_to_make_one(monkeypatch, small_ru
     ("of", "method", "words"),
     [
         ("patients", "sobol", "Of everything that makes one life differ"),
-        ("patients", "sobol-grouped", "Of everything that makes one life differ"),
+        ("patients", "sobol+pk-3f2a91c0", "Of everything that makes one life differ"),
         ("patients", "chaos-sparse", "Of everything that makes one life differ"),
         ("patients", "efast", "What chance adds is left out. Whiskers: 95 %"),
         ("patients", "chaos-quadrature", "What chance adds is left out. Whiskers: how far the last two degrees"),

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from scipy.special import ndtr, ndtri
 
-from analysis.sensitivity import basis, surrogate
+from analysis.sensitivity import basis, load, surrogate
 from analysis.sensitivity.designs import design
 from analysis.sensitivity.problem import Column, Problem, levels
 from analysis.sensitivity.surrogate import Surrogate
@@ -97,6 +97,22 @@ def test_outputs_share_terms_and_keep_their_own_rows():
     assert found.predict(FRESH).shape == (512, 2)
     assert found.q2.shape == found.rmse.shape == (2,)
     np.testing.assert_allclose(found.predict(FRESH)[:, 0], alone.predict(FRESH), atol=1e-9)
+
+
+def test_a_projection_is_the_polynomial_itself_between_its_nodes():
+    problem = Problem(
+        (Column("a", "a", "normal"), Column("b", "b", "uniform"), Column("c", "c", "levels", (0.5, 0.3, 0.2)))
+    )
+
+    def truth(points: np.ndarray) -> np.ndarray:
+        a, b, c = ndtri(points[:, 0]), points[:, 1], np.searchsorted([0.5, 0.8], points[:, 2], side="right")
+        return 1.0 + a**2 - 3 * b * a + np.array([0.0, 2.0, -1.0])[c] * b
+
+    nodes = design("quadrature", problem, 2, 0).points
+    one = load("chaos-quadrature").fit(problem, nodes, truth(nodes)[:, None], size=2)
+    points = np.random.default_rng(8).random((200, 3))
+    np.testing.assert_allclose(one.predict(points)[:, 0], truth(points), atol=1e-9)
+    assert np.isnan(one.rmse).all() and np.isnan(one.q2).all()
 
 
 def test_it_comes_back_from_zarr_to_the_bit(tmp_path):

@@ -1,10 +1,13 @@
 """What the store of a study consists of: groups of patients, their arrays, the keys of blocks and the tasks that fill
 them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from solvers import derivative
 from solvers.engine import Engine
 from solvers.status import Status
 from trials import key, schema, store
@@ -24,8 +27,8 @@ def groups(plan: Study) -> dict[str, int]:
     return sizes
 
 
-def layout(plan: Study) -> store.Layout:
-    """The arrays that a study's lives fill, with units in their attributes."""
+def layout(plan: Study, numbers: Sequence[str] = ()) -> store.Layout:
+    """The arrays that a study's lives fill, with units in their attributes; and their derivatives by some numbers."""
     lives = (schema.ARM, schema.PATIENT)
     units = {item.name: item.unit for item in plan.twin.outcomes}
     titles = {item.name: item.title for item in plan.twin.outcomes}
@@ -42,6 +45,15 @@ def layout(plan: Study) -> store.Layout:
         variables[outcome] = ((*lives, schema.TIME), "f8", attributes)
     for fold in plan.plan.folds:
         variables[fold.name] = (lives, "f8", {"long_name": "gathered at every tick"})
+    coordinates: dict[str, tuple[str, np.ndarray, dict[str, Any]]] = {
+        schema.TIME: (schema.TIME, plan.record_days, {"units": "days", "long_name": "time from randomisation"}),
+        schema.VISIT: (schema.VISIT, plan.visit_days, {"units": "days", "long_name": "time of the visit"}),
+    }
+    if numbers:
+        for name in (*plan.plan.outcomes, *(fold.name for fold in plan.plan.folds)):
+            derived = {"long_name": f"derivatives of {name}, each in its unit per unit of the number"}
+            variables[name + schema.BY] = ((*variables[name][0], schema.NUMBER), "f8", derived)
+        coordinates[schema.NUMBER] = (schema.NUMBER, np.array(numbers), {"long_name": "parameter or covariate"})
     meanings = " ".join(status.name.lower() for status in Status)
     variables[schema.ERROR] = (lives, "f8", {"long_name": "estimated error of the solution, relative", "units": "1"})
     variables[schema.STATUS] = (lives, "i1", {"flag_values": [int(s) for s in Status], "flag_meanings": meanings})
@@ -54,13 +66,7 @@ def layout(plan: Study) -> store.Layout:
     variables[schema.ELIGIBLE] = ((schema.PATIENT,), "b1", {"long_name": "meets every criterion of eligibility"})
     variables[schema.PATIENT] = ((schema.PATIENT,), "i8", {"long_name": "number of the patient"})
     variables[schema.DRAW] = ((schema.PATIENT,), "i8", {"long_name": "draw of the population; 0 is the point estimate"})
-    return store.Layout(
-        variables,
-        {
-            schema.TIME: (schema.TIME, plan.record_days, {"units": "days", "long_name": "time from randomisation"}),
-            schema.VISIT: (schema.VISIT, plan.visit_days, {"units": "days", "long_name": "time of the visit"}),
-        },
-    )
+    return store.Layout(variables, coordinates)
 
 
 Keys = dict[str, dict[str, str]]
@@ -94,6 +100,14 @@ def tasks(plan: Study, folder: Path, chunk: int, width: int, engines: Engines, k
     return found
 
 
+def cut(experiment: Experiment, chunk: int, width: int) -> tuple[int, int]:
+    """Patients of a shard and of a block of an experiment, given those of its study.
+
+    A life with its derivatives costs as much as many: a shard is one of the narrow blocks in which they are lived.
+    """
+    return (derivative.WIDTH, derivative.WIDTH) if experiment.numbers else (chunk, width)
+
+
 def experiment_tasks(
     plan: Study,
     folder: Path,
@@ -104,6 +118,7 @@ def experiment_tasks(
     keys: dict[str, str],
 ) -> list[Task]:
     """All tasks of an experiment; its last block is no longer than its points."""
+    chunk, width = cut(experiment, chunk, width)
     return _cut(plan, folder, experiment.group, experiment.lives, experiment.lives, chunk, width, engines, keys)
 
 

@@ -16,8 +16,9 @@ REGIMEN = {
     "every": "interval between doses, such as 24 h",
     "from": "time of the first dose",
     "doses": "how many doses, or all",
+    "gives": "the action that is given, or first",
 }
-REGIMEN_DEFAULTS = {"from": "0 days", "doses": "all"}
+REGIMEN_DEFAULTS = {"from": "0 days", "doses": "all", "gives": "first"}
 
 
 class OptionError(ValueError):
@@ -116,9 +117,9 @@ def regimen(name: str, options: Mapping[str, Any], action: Action, tick: float) 
     return Policy(name, lambda p, s: (), decide, settings=settings)
 
 
-def before(dose: str, every: str, over: str | None, twin: Twin, tick: float) -> Regimen:
+def before(dose: str, every: str, over: str | None, gives: str, twin: Twin, tick: float) -> Regimen:
     """The regimen of patients who enter already treated. Raises OptionError, and for a twin without a steady state."""
-    action = twin.actions[0] if over is None else infusible(twin)
+    action = given(gives, twin, infused=over is not None)
     time = 0.0 if over is None else duration("over", over)
     interval = moment("every", every, tick, least=tick)
     if time > interval:
@@ -129,9 +130,15 @@ def before(dose: str, every: str, over: str | None, twin: Twin, tick: float) -> 
     return regimen
 
 
-def infusible(twin: Twin) -> Action:
-    """The first action that can be infused. Raises OptionError, key '', where there is none."""
-    for action in twin.actions:
-        if action.infused:
+def given(name: str, twin: Twin, infused: bool = False) -> Action:
+    """The action of that name, or the first; one that can be infused where it is. Raises OptionError."""
+    able = [action for action in twin.actions if action.infused or not infused]
+    if not able:
+        raise OptionError("", f"twin '{twin.name}' has no action that can be infused; give doses by mouth")
+    if name == "first":
+        return able[0]
+    for action in able:
+        if action.name == name:
             return action
-    raise OptionError("", f"twin '{twin.name}' has no action that can be infused; give doses by mouth")
+    known = ", ".join(action.name for action in able)
+    raise OptionError("gives", f"gives '{name}', which twin '{twin.name}' does not take so; write one of: {known}")

@@ -19,7 +19,8 @@ class Experiment(NamedTuple):
     of: 'patients', where a row is one eligible patient, or 'population', where it is one population that the evidence
     allows, with `patients` of its patients. name: of its group among the study's experiments. columns: names of the
     inputs. points: (row, input) in (0, 1). luck: (row,), which patient's luck a row has; populations share theirs.
-    identity: all that the points depend on but how many there are; a longer experiment of the same goes on.
+    identity: all that the points depend on but how many there are; a longer experiment of the same goes on. numbers:
+    parameters and covariates by which the lives are differentiated as they are lived.
     """
 
     of: Of
@@ -29,6 +30,7 @@ class Experiment(NamedTuple):
     luck: np.ndarray
     patients: int
     identity: str
+    numbers: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
@@ -64,7 +66,8 @@ def read(folder: Path, group: str) -> Experiment:
     here = store.group(folder, group)
     described = json.loads(str(here.attrs["experiment"]))
     del described["size"]
-    described["columns"] = tuple(described["columns"])
+    for name in ("columns", "numbers"):
+        described[name] = tuple(described.get(name, ()))
     return Experiment(**described, points=np.asarray(here[POINTS][...]), luck=np.asarray(here[LUCK][...]))
 
 

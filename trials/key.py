@@ -65,7 +65,9 @@ def _patients(study: Study, made_by: Mapping[str, Any], group: str, points: str)
         "seed": study.seed,
         "engine": dict(made_by),
         "sources": _sources(),
-        "twin": _source("solvers.twins", study.twin.name),
+        "twin": [_source("solvers.twins", part.name) for part in study.twin.parts.values()] + [study.twin.couplings]
+        if study.twin.parts
+        else _source("solvers.twins", study.twin.name),
         "population": study.population.fingerprint(),
         "eligibility": [each.text for each in study.criteria],
     }

@@ -15,7 +15,18 @@ from solvers.engine import Engine
 from solvers.status import REASONS, Status
 from trials import document, engines, key, schema, store, width
 from trials import experiment as experiments
-from trials.blocks import CHUNK, Engines, Keys, block_keys, experiment_keys, experiment_tasks, groups, layout, tasks
+from trials.blocks import (
+    CHUNK,
+    Engines,
+    Keys,
+    block_keys,
+    cut,
+    experiment_keys,
+    experiment_tasks,
+    groups,
+    layout,
+    tasks,
+)
 from trials.experiment import Experiment
 from trials.simulate import Record, Task, simulate
 from trials.study import Study, study
@@ -68,7 +79,7 @@ def run(
             sizes = {experiment.group: experiment.lives}
             own = experiment_keys(plan, made_by, solved_by, experiment)
             experiments.keep(folder, experiment, own)
-            _prepare(plan, folder, sizes, chunk, made_by)
+            _prepare(plan, folder, sizes, *cut(experiment, chunk, int(made_by["width"])), experiment.numbers)
             every = experiment_tasks(plan, folder, chunk, int(made_by["width"]), solved_by, experiment, own)
         shelves = {name: store.shelf(folder, name) for name in sizes}
         lacking = [
@@ -89,29 +100,20 @@ def run(
     return Outcome(folder, len(every), tuple(computed))
 
 
-def begin(plan: Study, folder: Path) -> None:
-    """Makes the store of a study that has none yet, and runs nothing.
-
-    Raises ValueError where the folder holds another study.
-    """
-    with store.writer(folder):
-        if not store.exists(folder):
-            _begun(plan, folder.absolute(), CHUNK, key.engine(), engines.chosen(plan))
-        _same_study(plan, folder)
-
-
 def _begun(plan: Study, folder: Path, chunk: int, made_by: dict[str, Any], solved_by: Engines) -> Keys:
-    _prepare(plan, folder, groups(plan), chunk, made_by)
+    _prepare(plan, folder, groups(plan), chunk, int(made_by["width"]))
     keys = block_keys(plan, made_by, solved_by)
     store.group(folder, "").attrs.update(_attributes(plan, chunk, made_by, solved_by, keys))
     store.write_text(folder / store.STUDY, plan.text)
     return keys
 
 
-def _prepare(plan: Study, folder: Path, sizes: dict[str, int], chunk: int, made_by: dict[str, Any]) -> None:
-    shape, arms = layout(plan), [arm.name for arm in plan.arms]
+def _prepare(
+    plan: Study, folder: Path, sizes: dict[str, int], chunk: int, width: int, numbers: tuple[str, ...] = ()
+) -> None:
+    shape, arms = layout(plan, numbers), [arm.name for arm in plan.arms]
     for name, size in sizes.items():
-        store.prepare(folder, name, shape, arms, size, chunk, int(made_by["width"]))
+        store.prepare(folder, name, shape, arms, size, chunk, width)
 
 
 def _same_study(plan: Study, folder: Path) -> None:

@@ -14,6 +14,10 @@ ELIGIBLE = "eligible"
 # A measured outcome lies beside the true one: `inr` on the record grid, `inr_measured` at the visits.
 MEASURED = "_measured"
 
+# Beside it, where lives are differentiated: `inr_by`, by each number.
+BY = "_by"
+NUMBER = "number"
+
 # The patients of draw 0 lie at the root of the store; those of the population's other draws in this group.
 CANDIDATES = ""
 UNCERTAINTY = "uncertainty"

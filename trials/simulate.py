@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from solvers import engine as engines
+from solvers.derivative import Slopes, slopes
 from solvers.solve import Lives, solver
 from solvers.status import FAILED, REASONS, Status
 from trials import document, experiment, schema, store
 from trials.eligibility import eligible
 from trials.entrants import Entrants, entrants
+from trials.experiment import Experiment
 from trials.people import People, at_points, people
 from trials.study import Study, study
 
@@ -66,6 +68,12 @@ def _solver(text: str, arm: str, engine: str, width: int) -> Callable[..., Lives
     return solver(parsed.twin, parsed.arm(arm).policy, parsed.plan, parsed.seed, engines.read(engine), width)
 
 
+@functools.lru_cache(maxsize=16)
+def _slopes(text: str, arm: str, engine: str, numbers: tuple[str, ...]) -> Callable[..., Slopes]:
+    parsed = _study(text)
+    return slopes(parsed.twin, parsed.arm(arm).policy, parsed.plan, parsed.seed, engines.read(engine), numbers)
+
+
 def simulate(task: Task) -> Record:
     """Runs a task: only the blocks that the store lacks are computed, then the chunk is written and marked.
 
@@ -95,13 +103,16 @@ def _simulate(task: Task, began: float) -> Record:
     solved = 0
     failures: list[dict] = []
     blocks = [columns] if columns else []
-    who = _who(task)
+    asked = None
+    if task.group.startswith(schema.EXPERIMENTS):
+        asked = experiment.read(Path(task.folder), task.group)
+    who = _who(task, asked)
     for start in range(kept, task.stop, task.width):
         numbers = np.arange(start, min(start + task.width, task.stop))
         drawn = who(numbers)
         can_enter = eligible(parsed.criteria, drawn.values)
         if task.arm:
-            block = lives(task, parsed, drawn, can_enter)
+            block = lives(task, parsed, drawn, can_enter, asked.numbers if asked else ())
             solved += int(can_enter.sum())
             failures += ledger(task, numbers, drawn.values, block[schema.STATUS])
         else:
@@ -123,37 +134,49 @@ def _simulate(task: Task, began: float) -> Record:
     return Record(task.group, task.arm, task.chunk, statuses, solved, time.perf_counter() - began)
 
 
-def _who(task: Task) -> Callable[[np.ndarray], People]:
+def _who(task: Task, asked: Experiment | None) -> Callable[[np.ndarray], People]:
     """Who the patients with given numbers of the task's group are."""
     parsed = _study(task.text)
-    if not task.group.startswith(schema.EXPERIMENTS):
+    if asked is None:
         return functools.partial(people, parsed, task.group)
-    points = experiment.read(Path(task.folder), task.group)
-    return functools.partial(at_points, parsed, points, _entrants(task.text))
+    return functools.partial(at_points, parsed, asked, _entrants(task.text))
 
 
-def lives(task: Task, parsed: Study, drawn: People, can_enter: np.ndarray) -> dict[str, np.ndarray]:
+def lives(
+    task: Task, parsed: Study, drawn: People, can_enter: np.ndarray, numbers: tuple[str, ...]
+) -> dict[str, np.ndarray]:
     """The stored arrays of one block: NaN and a status where a patient does not live under the arm."""
-    plan = parsed.plan
-    if can_enter.any():
-        result = _solver(task.text, task.arm, task.engine, task.width)(drawn.luck, drawn.values)
-    else:
-        count = len(can_enter)
-        outputs = [output.name for output in parsed.twin.outputs if output.name in plan.outcomes]
-        result = Lives(
-            {name: np.empty((count, len(plan.records))) for name in plan.outcomes},
-            {name: np.empty((count, len(plan.visits))) for name in outputs},
-            {fold.name: np.empty(count) for fold in plan.folds},
-            np.zeros(count, np.int8),
-            np.empty(count),
-        )
+    found = _found(task, parsed, drawn, numbers) if can_enter.any() else _nothing(parsed, len(can_enter), numbers)
+    result = found.lives
     block = {**result.recorded, **result.folds, schema.ERROR: result.error}
     block |= {name + schema.MEASURED: value for name, value in result.measured.items()}
+    block |= {name + schema.BY: value for name, value in (found.recorded | found.folds).items()}
     block = {
         name: np.where(can_enter.reshape(-1, *[1] * (value.ndim - 1)), value, np.nan) for name, value in block.items()
     }
     block[schema.STATUS] = np.where(can_enter, result.status, np.int8(Status.NOT_ELIGIBLE)).astype(np.int8)
     return block
+
+
+def _found(task: Task, parsed: Study, drawn: People, numbers: tuple[str, ...]) -> Slopes:
+    """Lives of a block, with their derivatives where there are numbers to take them by."""
+    if numbers:
+        return _slopes(task.text, task.arm, task.engine, numbers)(drawn.luck, drawn.values)
+    return Slopes(_solver(task.text, task.arm, task.engine, task.width)(drawn.luck, drawn.values), {}, {})
+
+
+def _nothing(parsed: Study, count: int, numbers: tuple[str, ...]) -> Slopes:
+    """Lives of a block in which nobody may live."""
+    plan = parsed.plan
+    outputs = [output.name for output in parsed.twin.outputs if output.name in plan.outcomes]
+    recorded = {name: np.empty((count, len(plan.records))) for name in plan.outcomes}
+    measured = {name: np.empty((count, len(plan.visits))) for name in outputs}
+    folds = {fold.name: np.empty(count) for fold in plan.folds}
+    by_number = [
+        {name: np.empty((*value.shape, len(numbers))) for name, value in part.items()} if numbers else {}
+        for part in (recorded, folds)
+    ]
+    return Slopes(Lives(recorded, measured, folds, np.zeros(count, np.int8), np.empty(count)), *by_number)
 
 
 def ledger(task: Task, numbers: np.ndarray, values: dict[str, np.ndarray], statuses: np.ndarray) -> list[dict]:

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from populations import population as populations
-from solvers import twins
 from solvers.policy import Policy
 from solvers.quantity import quantity
 from solvers.solve import Plan
 from solvers.steady import Regimen
 from solvers.twin import Twin
-from trials import document, policies, studyfile
+from trials import composition, document, policies, studyfile
 from trials.document import Document, Place, Tree
 from trials.dosing import OptionError, before
 from trials.eligibility import Criterion, criterion
@@ -105,10 +104,7 @@ def study(source: Document, folder: Path) -> Study:
     if isinstance(reference, str) and Path(reference).suffix in (".csv", ".parquet"):
         tree["population"] = tree["population"] | {"reference": str((folder / reference).resolve())}
     file = studyfile.typed(source, tree)
-    try:
-        twin = twins.load(file.twin)
-    except ValueError as error:
-        source.refuse(("twin",), str(error))
+    twin = composition.read(source, file.twin)
     plan = schedule(source, file, twin)._replace(before=_before(source, file, twin))
     arms, tree["arms"] = _arms(source, file, twin)
     population = _population(source, file, twin)
@@ -187,7 +183,7 @@ def _before(source: Document, file: StudyFile, twin: Twin) -> Regimen | None:
     if file.before is None:
         return None
     try:
-        return before(file.before.dose, file.before.every, file.before.over, twin, file.tick)
+        return before(file.before.dose, file.before.every, file.before.over, file.before.gives, twin, file.tick)
     except OptionError as error:
         source.refuse(("before", error.key) if error.key else ("before",), f"before: {error}")
 

@@ -153,6 +153,7 @@ class Before(_Keys):
     dose: Text
     every: Text
     over: Text | None = None
+    gives: Text = "first"
 
 
 class TrialSection(_Keys):
@@ -179,7 +180,7 @@ class StudyFile(_Keys):
 
     study: Text
     title: Text
-    twin: Text
+    twin: Any  # a name, or parts and what acts on what: see composition.py
     population: PopulationSection
     eligibility: list[Text]
     tick: Hours

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.sensitivity import surrogate
+from analysis.sensitivity import expansion, surrogate
 from analysis.sensitivity.convergence import Verdict
 from analysis.sensitivity.expansion import Fit
 from analysis.sensitivity.indices import CONSTANT, Estimate, Indices, check_rows, collect, constant, nothing
@@ -39,29 +39,24 @@ def analyse(
     J Econometrics 29:305 (HC2); Wu 1986, Ann Statist 14:1261 (wild bootstrap).
     """
     outputs = check_rows(points, outputs, size, problem)
+    fitting = expansion.sparse if sparse else expansion.dense
     rests = []
     sizes = np.array([size // part for part in (8, 4, 2) if size // part >= 8] + [size])
+    # The costly part is shared by all outputs.
+    smaller = [_fits(problem, points[:count], outputs[:count], fitting) for count in sizes[:-1]]
     estimates = []
-    for column in outputs.T:
-        known = ~np.isnan(column)
+    for i, told in enumerate(_fits(problem, points, outputs, fitting)):
+        known = ~np.isnan(outputs[:, i])
         used, dropped = int(known.sum()), int((~known).sum())
-        trouble = ""
-        if used and constant(column[known]):
-            trouble = CONSTANT
-        else:
-            try:
-                numbers, (fit,) = surrogate.fit_all(problem, points, column[:, None], sparse)
-            except ValueError as error:
-                trouble = str(error)
-        if trouble:
-            estimates.append(nothing(problem, 2, len(sizes), used, dropped, trouble, second))
+        if isinstance(told, str):
+            estimates.append(nothing(problem, 2, len(sizes), used, dropped, told, second))
             rests.append(0.0)
             continue
-        active = _active(problem, numbers[fit.selected])
+        fit, active = told
         value, pairs = _point(fit, active)
-        curve = [_smaller(problem, points[:count], column[:count], sparse) for count in sizes[:-1]]
+        curve = [_value(problem, each[i]) for each in smaller]
         resampled, resampled_pairs = _bootstrap(fit, active, resamples, seed)
-        explained = 1.0 - (fit.left_out**2).mean() / column[known].var()
+        explained = 1.0 - (fit.left_out**2).mean() / outputs[known, i].var()
         rests.append(1.0 - max(explained, 0.0))
         remark = (
             f"{len(fit.selected)} terms predict {100 * max(explained, 0.0):.3g} % of the variance (leave-one-out), "
@@ -82,6 +77,53 @@ def analyse(
     found = collect(problem, MEASURES, "ST", sizes, estimates, HANDLED, size)
     pairs_of = zip(found.verdicts, rests, strict=True)
     return found._replace(verdicts=tuple(_doubted(each, rest, size) for each, rest in pairs_of))
+
+
+@one_thread
+def over_time(
+    problem: Problem, points: np.ndarray, outputs: np.ndarray, *, size: int, seed: int, sparse: bool = False
+) -> np.ndarray:
+    """First-order and total indices of one outcome at many times, (row, time): (time, measure, input), values alone.
+
+    One regression serves all times: on all terms up to a degree, or on few that are chosen for the whole course.
+    """
+    outputs = check_rows(points, outputs, size, problem)
+    fits = _fits(problem, points, outputs, expansion.together if sparse else expansion.dense)
+    return np.stack([_value(problem, told) for told in fits])
+
+
+def fit(
+    problem: Problem, points: np.ndarray, outputs: np.ndarray, *, size: int, sparse: bool = False
+) -> surrogate.Surrogate:
+    """The surrogate of outputs, (row, output), that tell something. Raises ValueError as `surrogate.fit`."""
+    return surrogate.fit(problem, points, check_rows(points, outputs, size, problem), sparse)
+
+
+# The fit of an output and which inputs its terms hang on, (term, input); or why there is none.
+Told = tuple[Fit, np.ndarray] | str
+
+
+def _fits(problem: Problem, points: np.ndarray, outputs: np.ndarray, fitting: surrogate.Fitting) -> list[Told]:
+    """The fit of every output, (row, output), NaN for a failed life."""
+    known = ~np.isnan(outputs)
+    told: dict[int, Told] = {}
+    for alike in surrogate.same_rows(known):
+        rows = known[:, alike[0]]
+        told |= {i: CONSTANT for i in alike if rows.any() and constant(outputs[rows, i])}
+        rest = [i for i in alike if i not in told]
+        if not rest:
+            continue
+        try:
+            numbers, fits = surrogate.fit_all(problem, points, outputs[:, rest], fitting)
+            told |= {i: (fit, _active(problem, numbers[fit.selected])) for i, fit in zip(rest, fits, strict=True)}
+        except ValueError as error:
+            told |= dict.fromkeys(rest, str(error))
+    return [told[i] for i in range(outputs.shape[1])]
+
+
+def _value(problem: Problem, told: Told) -> np.ndarray:
+    """The indices, (measure, input); NaN where there are none."""
+    return np.full((2, len(problem.inputs)), np.nan) if isinstance(told, str) else _point(*told)[0]
 
 
 def _doubted(verdict: Verdict, rest: float, size: int) -> Verdict:
@@ -144,16 +186,3 @@ def _bootstrap(fit: Fit, active: np.ndarray, resamples: int, seed: int) -> tuple
     spread = resampled_means(fit.residual[:, None] ** 2, resamples, seed)[:, 0]
     rest = spread / max((fit.residual**2).mean(), 1e-300) * _unexplained(fit)
     return ratios(squares.T, active, rest)
-
-
-def _smaller(problem: Problem, points: np.ndarray, column: np.ndarray, sparse: bool) -> np.ndarray:
-    """The indices that the first rows alone tell, (measure, input); NaN where they tell none."""
-    known = ~np.isnan(column)
-    nothing_known = np.full((2, len(problem.inputs)), np.nan)
-    if not known.any() or constant(column[known]):
-        return nothing_known
-    try:
-        numbers, (fit,) = surrogate.fit_all(problem, points, column[:, None], sparse)
-    except ValueError:
-        return nothing_known
-    return _point(fit, _active(problem, numbers[fit.selected]))[0]

@@ -1,6 +1,7 @@
 """Polynomial chaos by least squares: which terms an output needs, and their coefficients."""
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ ROWS_A_TERM = 2
 CANDIDATES = 2000  # terms that the sparse method chooses from
 CHOSEN = 128  # terms that it chooses at most
 ENOUGH = 1e-8  # share of the variance below which an error needs no more terms
+COMPONENTS = 4  # of outputs that belong together
+TOLD = 0.99  # share of their variance beyond which more components tell nothing
 PATIENCE = 2  # degrees that may do worse before the search ends
 
 
@@ -96,19 +99,28 @@ def errors(shape: Triangle, y: np.ndarray) -> np.ndarray:
     return ((residual / np.maximum(1.0 - shape.leverage, 1e-10)) ** 2).mean(0)
 
 
-def solve(shape: Triangle, y: np.ndarray, count: int, order: np.ndarray | None = None) -> Fit:
-    """Least squares on the first `count` terms. order: (term,), numbers of the matrix's columns; else 0, 1, .."""
-    q = shape.q[:, :count]
-    inverse = shape.inverse[:count, :count] @ q.T
-    selected = shape.kept[:count] if order is None else order[shape.kept[:count]]
-    return Fit(selected, inverse @ y, y - q @ (q.T @ y), shape.leverage[:, count - 1], inverse)
+def solve(shape: Triangle, outputs: np.ndarray, counts: Sequence[int], order: np.ndarray | None = None) -> list[Fit]:
+    """Least squares of each of several outputs, (row, output), on so many first terms.
+
+    Outputs that take the same number share what is costly. order: (term,), numbers of the matrix's columns; else
+    0, 1, ..
+    """
+    inverses = {count: shape.inverse[:count, :count] @ shape.q[:, :count].T for count in set(counts)}
+    fits = []
+    for y, count in zip(outputs.T, counts, strict=True):
+        q, inverse = shape.q[:, :count], inverses[count]
+        selected = shape.kept[:count] if order is None else order[shape.kept[:count]]
+        fits.append(Fit(selected, inverse @ y, y - q @ (q.T @ y), shape.leverage[:, count - 1], inverse))
+    return fits
 
 
-def dense(shape: Triangle, norm: np.ndarray, y: np.ndarray) -> Fit:
-    """All terms up to the degree that leaves the smallest leave-one-out error."""
+def dense(matrix: np.ndarray, norm: np.ndarray, outputs: np.ndarray) -> list[Fit]:
+    """All terms, (row, term), up to the degree that leaves the smallest leave-one-out error of each output,
+    (row, output)."""
+    shape = triangle(matrix)
     norm = norm[shape.kept]
     ends = np.flatnonzero(np.append(np.diff(norm) > 1e-9, True)) + 1
-    return solve(shape, y, int(ends[np.argmin(errors(shape, y)[ends - 1])]))
+    return solve(shape, outputs, [int(ends[np.argmin(errors(shape, y)[ends - 1])]) for y in outputs.T])
 
 
 def picked(candidates: int) -> float:
@@ -120,23 +132,32 @@ def picked(candidates: int) -> float:
     return max(2.0 * float(np.log(candidates)) - 2.0, 0.0)
 
 
-def sparse(matrix: np.ndarray, norm: np.ndarray, y: np.ndarray) -> Fit:
-    """Few terms: those that least-angle regression meets first, their number and degree by the leave-one-out error.
+def sparse(matrix: np.ndarray, norm: np.ndarray, outputs: np.ndarray) -> list[Fit]:
+    """Few terms of each output, (row, output): those that least-angle regression meets first.
+
+    Their number and degree are those of the smallest leave-one-out error.
 
     matrix: (row, term). Blatman & Sudret 2011, J Comput Phys 230:2345, section 4; their penalty on that error is for
     few rows alone, and lets noise in where candidates are many: `picked` takes its place.
     """
-    rows = len(matrix)
-    y_centred = y - y.mean()
     centred = matrix - matrix.mean(0)
     length = np.sqrt((centred**2).sum(0))
-    length[length < 1e-7 * rows**0.5] = np.inf  # a level that no row takes
+    length[length < 1e-7 * len(matrix) ** 0.5] = np.inf  # a level that no row takes
     centred /= length
-    gram, covariance = centred.T @ centred, centred.T @ y_centred
+    gram = centred.T @ centred
+    return [_sparse(matrix, norm, centred, np.isfinite(length), gram, y) for y in outputs.T]
+
+
+def _sparse(
+    matrix: np.ndarray, norm: np.ndarray, centred: np.ndarray, taken: np.ndarray, gram: np.ndarray, y: np.ndarray
+) -> Fit:
+    rows = len(matrix)
+    y_centred = y - y.mean()
+    covariance = centred.T @ y_centred
     best: tuple[float, Fit | None] = (np.inf, None)
     worse = 0
     for degree in range(1, int(np.ceil(norm[-1] - 1e-9)) + 1):
-        allowed = np.flatnonzero((norm <= degree + 1e-9) & np.isfinite(length))
+        allowed = np.flatnonzero((norm <= degree + 1e-9) & taken)
         with warnings.catch_warnings():
             # The path ends early where terms are combinations of others: what is left of it is what is wanted.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -154,10 +175,28 @@ def sparse(matrix: np.ndarray, norm: np.ndarray, y: np.ndarray) -> Fit:
         error = errors(shape, y) * np.exp(np.arange(len(shape.kept)) * picked(len(allowed)) / rows)
         count = int(np.argmin(error)) + 1
         if error[count - 1] < best[0]:
-            best, worse = (float(error[count - 1]), solve(shape, y, count, order)), 0
+            best, worse = (float(error[count - 1]), solve(shape, y[:, None], [count], order)[0]), 0
         else:
             worse += 1
         if worse >= PATIENCE or best[0] < ENOUGH * y.var():
             break
     assert best[1] is not None
     return best[1]
+
+
+def together(matrix: np.ndarray, norm: np.ndarray, outputs: np.ndarray) -> list[Fit]:
+    """Least squares of outputs that belong together, (row, output), on one set of few terms, (row, term).
+
+    The terms are those that `sparse` chooses for the leading principal components of the standardised outputs, none of
+    which may be constant. Blatman & Sudret 2013, Proc. 11th Int. Conf. Structural Safety & Reliability, New York.
+    """
+    standard = (outputs - outputs.mean(0)) / outputs.std(0)
+    scores, sizes, _ = np.linalg.svd(standard, full_matrices=False)
+    shares = np.cumsum(sizes**2) / (sizes**2).sum()
+    leading = min(int(np.searchsorted(shares, TOLD)) + 1, COMPONENTS, len(sizes))
+    chosen = [one.selected for one in sparse(matrix, norm, scores[:, :leading] * len(matrix) ** 0.5)]
+    order = np.unique(np.concatenate(chosen))
+    # Of two rows a term at least the first are kept, those of low degree.
+    order = order[: max(1, len(matrix) // ROWS_A_TERM)]
+    shape = triangle(matrix[:, order])
+    return solve(shape, outputs, [len(shape.kept)] * outputs.shape[1], order)

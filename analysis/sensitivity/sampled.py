@@ -38,9 +38,7 @@ def measured(
     for column in outputs.T:
         known = ~np.isnan(column)
         used, dropped = int(known.sum()), int((~known).sum())
-        trouble = f"{used} lives are too few for {few}" if used < least else ""
-        if used and constant(column[known]):
-            trouble = CONSTANT
+        trouble = _trouble(column[known], least, few)
         if trouble:
             estimates.append(nothing(problem, len(measures), len(sizes), used, dropped, trouble))
             continue
@@ -54,3 +52,34 @@ def measured(
         resampled = centred(curve[-1], resampled)
         estimates.append(Estimate(curve[-1], resampled, np.stack(curve), None, None, used, dropped, remark=remark))
     return collect(problem, measures, measures[0], sizes, estimates, HANDLED, size)
+
+
+def over_time(
+    problem: Problem,
+    points: np.ndarray,
+    outputs: np.ndarray,
+    size: int,
+    method: str,
+    measures: tuple[str, ...],
+    least: int,
+    value: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Values alone of one outcome at many times, (row, time): (time, measure, input); NaN where there are none.
+
+    value(numbers of the rows, outputs, (row,)) -> (measure, input). Raises ValueError as `measured`.
+    """
+    check_single(problem, method)
+    outputs = check_rows(points, outputs, size, problem)
+    found = np.full((outputs.shape[1], len(measures), len(problem.columns)), np.nan)
+    for here, column in zip(found, outputs.T, strict=True):
+        rows = np.flatnonzero(~np.isnan(column))
+        if not _trouble(column[rows], least, ""):
+            here[:] = value(rows, column[rows])
+    return found
+
+
+def _trouble(known: np.ndarray, least: int, few: str) -> str:
+    """Why an output has no indices, or ''."""
+    if len(known) and constant(known):
+        return CONSTANT
+    return f"{len(known)} lives are too few for {few}" if len(known) < least else ""

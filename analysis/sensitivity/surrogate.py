@@ -1,5 +1,6 @@
 """A polynomial in place of a life: fitted once, evaluated in well under a millisecond."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -71,7 +72,7 @@ def fit(problem: Problem, points: np.ndarray, outputs: np.ndarray, sparse: bool 
     for column in each.T:
         if np.isfinite(column).any() and constant(column[np.isfinite(column)]):
             raise ValueError("an output is the same for all lives; a surrogate of it is that number")
-    numbers, fits = fit_all(problem, points, each, sparse)
+    numbers, fits = fit_all(problem, points, each, expansion.sparse if sparse else expansion.dense)
     needed = np.unique(np.concatenate([one.selected for one in fits]))
     coefficients = np.zeros((len(needed), len(fits)))
     error, variance = np.empty(len(fits)), np.empty(len(fits))
@@ -86,24 +87,33 @@ def fit(problem: Problem, points: np.ndarray, outputs: np.ndarray, sparse: bool 
     return Surrogate(names, basis.basis(problem), numbers[needed], coefficients, np.asarray(q2), np.asarray(rmse))
 
 
+# (terms at the rows, (row, term), their degrees, (term,), outputs, (row, output)) -> the fit of each output
+Fitting = Callable[[np.ndarray, np.ndarray, np.ndarray], list[Fit]]
+
+
 @one_thread
-def fit_all(problem: Problem, points: np.ndarray, outputs: np.ndarray, sparse: bool) -> tuple[np.ndarray, list[Fit]]:
+def fit_all(
+    problem: Problem, points: np.ndarray, outputs: np.ndarray, fitting: Fitting
+) -> tuple[np.ndarray, list[Fit]]:
     """Candidate terms, (term, column), and the fit of each output, (row, output), on the rows that it has.
 
-    Raises ValueError where an output has too few rows.
+    fitting: one of `expansion`, given all outputs that have the same rows. Raises ValueError where an output has too
+    few rows.
     """
     known = np.isfinite(outputs)
-    numbers, norm = expansion.candidates(problem, int(known.sum(0).min()), sparse)
+    numbers, norm = expansion.candidates(problem, int(known.sum(0).min()), fitting is not expansion.dense)
     functions = basis.basis(problem).functions(points, int(numbers.max(initial=0)))
     matrix = basis.products(functions, numbers).T
-    shapes: dict[bytes, expansion.Triangle] = {}  # outputs that have the same rows share the costly part
-    fits = []
-    for i in range(outputs.shape[1]):
-        rows = known[:, i]
-        if sparse:
-            fits.append(expansion.sparse(matrix[rows], norm, outputs[rows, i]))
-            continue
-        if rows.tobytes() not in shapes:
-            shapes[rows.tobytes()] = expansion.triangle(matrix[rows])
-        fits.append(expansion.dense(shapes[rows.tobytes()], norm, outputs[rows, i]))
-    return numbers, fits
+    fits: dict[int, Fit] = {}
+    for alike in same_rows(known):
+        rows = known[:, alike[0]]
+        fits |= zip(alike, fitting(matrix[rows], norm, outputs[np.ix_(rows, alike)]), strict=True)
+    return numbers, [fits[i] for i in range(outputs.shape[1])]
+
+
+def same_rows(known: np.ndarray) -> list[list[int]]:
+    """Numbers of the outputs that have the same rows. known: (row, output)."""
+    found: dict[bytes, list[int]] = {}
+    for i, rows in enumerate(known.T):
+        found.setdefault(rows.tobytes(), []).append(i)
+    return list(found.values())

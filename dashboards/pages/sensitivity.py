@@ -168,8 +168,7 @@ def regression(results: Results, output: str) -> None:
 
 
 def surrogate(results: Results, output: str) -> None:
-    endpoint = output.rpartition(": ")[0]
-    known = [of for of in surrogates.kept(results) if output in surrogates.outputs(results, of, endpoint)]
+    known = [of for of in drivers.INPUTS if surrogates.methods(results, of, output)]
     if not known:
         return
     st.header("What if: the surrogate", anchor=False)
@@ -183,13 +182,25 @@ def surrogate(results: Results, output: str) -> None:
             required=True,
             key="surrogate-of",
         )
-    one = surrogates.surface_of(results, str(of), output)
-    trust = f"A polynomial in place of the lives: it predicts {100.0 * one.q2:.0f} % of their variance (Q²)."
+    ranked = surrogates.methods(results, str(of), output)
+    method = ranked[0]
+    if len(ranked) > 1:
+        method = st.selectbox(
+            "Surrogate, that with the smallest error first",
+            ranked,
+            format_func=lambda name: surrogates.titled(results, str(of), name, output),
+            key=f"surrogate-by-{of}",
+        )
+    one = surrogates.surface_of(results, str(of), str(method), output)
+    trust = (
+        f"{surrogates.titled(results, str(of), str(method), output)}. A polynomial in place of the lives: it predicts "
+        f"{100.0 * one.q2:.0f} % of their variance (Q²)."
+    )
     if one.q2 >= 0.8:
         st.info(plain(f"{trust} Nothing below was simulated."))
     else:
         st.warning(plain(f"{trust} The rest is chance and what it cannot follow. Nothing below was simulated."))
-    made_from = drivers.version(results, f"{schema.SURROGATES}/{of}")
+    made_from = drivers.version(results, surrogates.group_of(str(of), str(method)))
     names = surrogates.moving(one)
     columns = st.columns(2)
     x = columns[0].selectbox("Across", names, format_func=drivers.short, key="surface-x")
@@ -201,6 +212,7 @@ def surrogate(results: Results, output: str) -> None:
             predicted.surface,
             surrogates.surface,
             str(of),
+            str(method),
             output,
             str(x),
             str(y),
@@ -208,11 +220,13 @@ def surrogate(results: Results, output: str) -> None:
             aid=f"Surrogate, Q² {one.q2:.2f}: not simulated. All other inputs are in their middle.",
             made_from=made_from,
         )
-    what_if(results, str(of), output, one, names[:6], made_from)
+    what_if(results, str(of), str(method), output, one, names[:6], made_from)
 
 
 @st.fragment
-def what_if(results: Results, of: str, output: str, one: surrogates.Surface, names: list[str], made_from: str) -> None:
+def what_if(
+    results: Results, of: str, method: str, output: str, one: surrogates.Surface, names: list[str], made_from: str
+) -> None:
     left, right = st.columns([1, 2], gap="medium")
     changes: list[str | float] = []
     with left:
@@ -230,7 +244,7 @@ def what_if(results: Results, of: str, output: str, one: surrogates.Surface, nam
                 key=f"if {of} {name}",
             )
             changes += [name, float(axis.quantiles[place])]
-        value, error = surrogates.what_if(results, of, output, *changes)
+        value, error = surrogates.what_if(results, of, method, output, *changes)
         digits = decimals(error, value)
         st.metric(plain(f"Predicted {one.unit}".strip()), f"{number(value, digits)} ± {number(error, digits)}")
         st.caption("± one root mean squared error, of lives that the surrogate had not seen.")
@@ -240,6 +254,7 @@ def what_if(results: Results, of: str, output: str, one: surrogates.Surface, nam
             predicted.profiles,
             surrogates.profiles,
             of,
+            method,
             output,
             *changes,
             title="From there, one input at a time",

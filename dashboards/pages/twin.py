@@ -5,12 +5,13 @@ import math
 import pandas as pd
 import streamlit as st
 
-from dashboards import page, twin
+from dashboards import page, portraits, twin
 from dashboards.chart import chart
 from dashboards.page import plain
 from dashboards.plots.twin import before_after
+from dashboards.portraits import Portrait
 from dashboards.results import Results
-from dashboards.twin import AFTER, BEFORE, TYPICAL, Slider
+from dashboards.twin import AFTER, BEFORE, TYPICAL, Change, Slider
 from dashboards.written import number
 
 GROUPS = (
@@ -121,7 +122,8 @@ def bedside(results: Results, arm: str, patient: int | str) -> None:
     with right:
         said = "; ".join(twin.written(moved))
         st.markdown(f"**Changed** {plain(said)}" if said else "Nothing is changed yet: move a slider.")
-        for life, reason in twin.troubles(results, arm, patient, *changes).items():
+        troubles = twin.troubles(results, arm, patient, *changes)
+        for life, reason in troubles.items():
             st.warning(plain(f"The life {life} cannot be told: {reason}. Move a slider back, or reset."))
         endpoints(twin.compared(results, arm, patient, *changes))
         chart(
@@ -136,6 +138,31 @@ def bedside(results: Results, arm: str, patient: int | str) -> None:
             "Dots: what the visits measured. Green: what an endpoint asks for.",
             place="twin",
         )
+        of = portraits.portrait(study.twin)
+        if of and not troubles:
+            own(results, of, arm, patient, *changes)
+
+
+def own(results: Results, of: Portrait, arm: str, patient: int | str, *changes: Change) -> None:
+    """The twin's own pictures, one at a time."""
+    st.header("Pictures", anchor=False)
+    names = list(of.drawings)
+    name = st.pills("Picture", names, default=names[0], required=True, wrap=True, key="twin-picture")
+    drawn = of.drawings[str(name)]
+    with st.spinner("Probing the twin at the end of the study; compiled once"):
+        portraits.seen(results, arm, patient, *changes)
+    chart(
+        results,
+        portraits.picture,
+        portraits.table,
+        str(name),
+        arm,
+        patient,
+        *changes,
+        title=drawn.title,
+        aid=drawn.aid,
+        place=str(name),
+    )
 
 
 results = page.planned()

@@ -147,7 +147,8 @@ def _longest(figure: go.Figure, axis: go.layout.YAxis, name: str) -> int:
     """Characters of the longest label of an axis; of numbers, as many as they may have."""
     labels = axis.ticktext
     if labels is None:
-        given = [trace.y for trace in figure.data if (getattr(trace, "yaxis", None) or "y") == name]
+        flat = [trace for trace in figure.data if hasattr(trace, "yaxis")]  # what is on polar axes has none
+        given = [trace.y for trace in flat if (trace.yaxis or "y") == name]
         labels = [label for y in given if y is not None for label in y if isinstance(label, str)]
     lines = [html.unescape(line) for label in labels for line in str(label).split("<br>")]
     return max([len(line) for line in lines], default=NUMBER)

@@ -12,10 +12,10 @@ from dashboards.written import labelled, number, wrapped
 COLUMNS = 2
 
 
-def surface(results: Results, of: str, output: str, x: str, y: str) -> go.Figure:
+def surface(results: Results, of: str, method: str, output: str, x: str, y: str) -> go.Figure:
     """A surrogate over two inputs on their physical scales, all others in their middle."""
-    one = surrogates.surface_of(results, of, output)
-    table = surrogates.surface(results, of, output, x, y)
+    one = surrogates.surface_of(results, of, method, output)
+    table = surrogates.surface(results, of, method, output, x, y)
     wide = table.pivot(index=f"quantile of {y}", columns=f"quantile of {x}", values="predicted")
     places = []
     for name in (x, y):
@@ -51,10 +51,10 @@ def above(title: str) -> dict:
     }
 
 
-def profiles(results: Results, of: str, output: str, *changes: str | float) -> go.Figure:
+def profiles(results: Results, of: str, method: str, output: str, *changes: str | float) -> go.Figure:
     """A surrogate along each of its leading inputs, all others where the changes put them, ± one RMSE."""
-    one = surrogates.surface_of(results, of, output)
-    table = surrogates.profiles(results, of, output, *changes)
+    one = surrogates.surface_of(results, of, method, output)
+    table = surrogates.profiles(results, of, method, output, *changes)
     fixed = surrogates.at(changes)
     names = list(dict.fromkeys(table["input"]))
     rows = -(-len(names) // COLUMNS)
@@ -121,7 +121,8 @@ def _title(one: surrogates.Surface, name: str) -> str:
 
 
 def _source(results: Results, one: surrogates.Surface) -> str:
+    by = one.data.attrs.get("title", "polynomial chaos")
     return (
         f"{results.study.name}: {one.title}. Surrogate, Q² {one.q2:.2f}, RMSE {number(one.rmse)} {one.difference}: "
-        f"not simulated; trialtwin {results.made_by.get('trialtwin', '')}"
+        f"not simulated; {by}; trialtwin {results.made_by.get('trialtwin', '')}"
     )

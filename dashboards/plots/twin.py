@@ -5,7 +5,7 @@ from plotly.subplots import make_subplots
 
 from dashboards.plots.style import PALETTE, QUIET, axis, faded, finished, safe, shade
 from dashboards.results import Results, asks_range
-from dashboards.twin import AFTER, BEFORE, TYPICAL, courses
+from dashboards.twin import AFTER, BEFORE, courses, source
 from dashboards.written import wrapped
 from trials import schema
 
@@ -65,9 +65,7 @@ def before_after(results: Results, arm: str, patient: int | str, *changes: str |
             if asking:
                 shade(figure, study, outcome, asking[0], row)
     figure.update_xaxes(title_text="time from randomisation [days]", row=len(outcomes), col=1)
-    who = "the typical patient" if patient == TYPICAL else f"patient {patient:,}"
-    source = f"{study.name}: {who} under {arm}, solved anew; trialtwin {results.made_by.get('trialtwin', '')}"
-    figure = finished(figure, source, 200 + int(190 * sum(weights)))
+    figure = finished(figure, source(results, arm, patient), 200 + int(190 * sum(weights)))
     return figure.update_layout(uirevision=f"{arm} {patient}")
 
 

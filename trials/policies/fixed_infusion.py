@@ -5,12 +5,12 @@ from typing import Any
 
 from solvers.policy import Infusion, Policy, Seen, Setting
 from solvers.twin import Twin
-from trials.dosing import REGIMEN, REGIMEN_DEFAULTS, duration, infusible, regimen, text
+from trials.dosing import REGIMEN, REGIMEN_DEFAULTS, duration, given, regimen, text
 from trials.policies import Form
 
 
 def build(options: Mapping[str, Any], twin: Twin, tick: float) -> Policy:
-    action = infusible(twin)
+    action = given(text(options, "gives"), twin, infused=True)
     whole = regimen("fixed-infusion", options, action, tick)
     over = duration("over", text(options, "over"))
     longest = 2.0 * over

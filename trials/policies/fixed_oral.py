@@ -5,12 +5,12 @@ from typing import Any
 
 from solvers.policy import Policy
 from solvers.twin import Twin
-from trials.dosing import REGIMEN, REGIMEN_DEFAULTS, regimen
+from trials.dosing import REGIMEN, REGIMEN_DEFAULTS, given, regimen, text
 from trials.policies import Form
 
 
 def build(options: Mapping[str, Any], twin: Twin, tick: float) -> Policy:
-    return regimen("fixed-oral", options, twin.actions[0], tick)
+    return regimen("fixed-oral", options, given(text(options, "gives"), twin), tick)
 
 
 form = Form(

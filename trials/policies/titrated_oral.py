@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from solvers.policy import Policy, Seen, Setting
 from solvers.quantity import quantity, quantity_range
 from solvers.twin import Output, Twin
-from trials.dosing import OptionError, amount, dose_setting, due, moment, span_setting, text
+from trials.dosing import OptionError, amount, dose_setting, due, given, moment, span_setting, text
 from trials.policies import Form
 
 _RULE = re.compile(r"^\s*(below|above)\s+(.+?)\s*:\s*(?:(skip)\s*,\s*)?([+-]\s*[\d.]+\s*%)\s*$")
@@ -35,7 +35,7 @@ class Rule(NamedTuple):
 
 
 def build(options: Mapping[str, Any], twin: Twin, tick: float) -> Policy:
-    action = twin.actions[0]
+    action = given(text(options, "gives"), twin)
     output = _output(text(options, "reads"), twin)
     every = moment("every", text(options, "every"), tick, least=tick)
     first = moment("from", text(options, "from"), tick)
@@ -47,6 +47,9 @@ def build(options: Mapping[str, Any], twin: Twin, tick: float) -> Policy:
     rules = _rules(options["rules"], output, low, high)
     start = text(options, "start")
     rule_start = twin.starts.get(start)
+    ruled = twin.started.get(start, twin.actions[0].name)
+    if rule_start is not None and ruled != action.name:
+        raise OptionError("start", f"start '{start}' is a rule for '{ruled}' and not for '{action.name}'; write a dose")
     if rule_start is None:
         try:
             fixed = amount("start", start, action)
@@ -189,8 +192,9 @@ form = Form(
         "from": "time of the first dose",
         "titrate after": "time from the first dose after which visits change the dose",
         "reads": "the output that is measured, or first",
+        "gives": "the action that is given, or first",
         "rules": 'standard, or a list such as ["below 2.0: +10 %", "above 4.0: skip, -20 %"]',
     },
-    defaults={"from": "0 days", "titrate after": "5 days", "reads": "first", "rules": "standard"},
+    defaults={"from": "0 days", "titrate after": "5 days", "reads": "first", "gives": "first", "rules": "standard"},
     build=build,
 )

@@ -1,6 +1,6 @@
 """Polynomial chaos by regression on all terms up to a degree."""
 
-from analysis.sensitivity import chaos, surrogate
+from analysis.sensitivity import chaos
 from analysis.sensitivity.method import Method
 
 method = Method(
@@ -11,6 +11,6 @@ method = Method(
     chaos.MEASURES,
     "ST",
     chaos.analyse,
-    over_time=False,
-    fit=surrogate.fit,
+    over_time=chaos.over_time,
+    fit=chaos.fit,
 )

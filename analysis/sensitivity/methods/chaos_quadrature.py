@@ -10,6 +10,8 @@ from analysis.sensitivity.indices import CONSTANT, Indices, check_rows, constant
 from analysis.sensitivity.method import Method
 from analysis.sensitivity.problem import Problem
 from analysis.sensitivity.quadrature import nodes
+from analysis.sensitivity.surrogate import Surrogate, same_rows
+from analysis.sensitivity.threads import one_thread
 
 HANDLED = "failed lives are replaced by a least-squares fit to the other nodes"
 FITTED = 500  # terms of that fit at most
@@ -42,29 +44,23 @@ def analyse(
     count = outputs.shape[1]
     by_size = np.full((size, count, 2, inputs), np.nan)
     pairs_by_size = np.full((size, count, inputs, inputs), np.nan)
-    verdicts = []
     failed = np.isnan(outputs)
-    for i in range(count):
-        known = ~failed[:, i]
-        fitted = numbers[degree <= _told(degree, int(known.sum()))]
-        enough = known.all() or 2 * len(fitted) <= known.sum()
-        if not enough or constant(outputs[known, i]):
-            some = f"{known.sum()} of {len(known)} nodes lived, too few to replace the others; use chaos, which samples"
-            verdicts.append(Verdict(False, f"not converged: {CONSTANT if enough else some}"))
-            continue
-        y = outputs[:, i]
-        if not known.all():
-            # a projection needs every node
-            matrix = basis.products(functions, fitted).T
-            y = np.where(known, y, matrix @ np.linalg.lstsq(matrix[known], y[known])[0])
-        y = y - rule.weights @ y
-        squares = _project(functions, numbers, rule.weights * y) ** 2
+    filled, troubles = _filled(functions, numbers, degree, outputs)
+    told = [i for i, trouble in enumerate(troubles) if not trouble]
+    centred = filled[:, told] - rule.weights @ filled[:, told]
+    # Every output is a right-hand side of one projection.
+    squares = _project(functions, numbers, rule.weights[:, None] * centred) ** 2
+    variance = rule.weights @ centred**2
+    for i, own, whole in zip(told, squares.T, variance, strict=True):
         for level in sizes:
-            inside = np.where(degree <= level, squares, 0.0)
-            rest = max(float(rule.weights @ y**2 - inside[1:].sum()), 0.0)
+            inside = np.where(degree <= level, own, 0.0)
+            rest = max(float(whole - inside[1:].sum()), 0.0)
             value, pairs = chaos.ratios(inside[None], active, np.array([rest]))
             by_size[level - 1, i], pairs_by_size[level - 1, i] = value[0], pairs[0]
-        verdicts.append(_verdict(problem.inputs, by_size[:, i, 1]))
+    verdicts = [
+        Verdict(False, f"not converged: {trouble}") if trouble else _verdict(problem.inputs, by_size[:, i, 1])
+        for i, trouble in enumerate(troubles)
+    ]
     value, both = by_size[-1], pairs_by_size[-1]
     change, change_both = np.full_like(value, np.nan), np.full_like(both, np.nan)
     if size > 1 and resamples:
@@ -82,6 +78,26 @@ def analyse(
         int(failed.sum(0).max()),
         HANDLED,
     )
+
+
+@one_thread
+def fit(problem: Problem, points: np.ndarray, outputs: np.ndarray, *, size: int) -> Surrogate:
+    """The expansion of outputs, (node, output). Its error is NaN: nodes of one luck do not tell it.
+
+    Raises ValueError where an output is constant, or has too few nodes.
+    """
+    rule = nodes(problem, size)
+    outputs = check_rows(points, outputs, len(rule.points), problem)
+    numbers, degree = _terms(problem, size)
+    own = basis.basis(problem)
+    functions = own.functions(rule.points, int(numbers.max()))
+    filled, troubles = _filled(functions, numbers, degree, outputs)
+    if any(troubles):
+        raise ValueError(next(trouble for trouble in troubles if trouble))
+    coefficients = _project(functions, numbers, rule.weights[:, None] * filled)
+    names = tuple(column.name for column in problem.columns)
+    unknown = np.full(outputs.shape[1], np.nan)
+    return Surrogate(names, own, numbers, coefficients, unknown, unknown)
 
 
 def _terms(problem: Problem, level: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,8 +118,31 @@ def _told(degree: np.ndarray, rows: int) -> int:
     return max(1, int(np.flatnonzero(counts <= min(rows // 2, FITTED)).max(initial=0)))
 
 
+def _filled(
+    functions: np.ndarray, numbers: np.ndarray, degree: np.ndarray, outputs: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Outputs, (node, output), at all nodes, which a projection needs; and of each why it has no indices, or ''."""
+    filled, troubles = outputs.copy(), [""] * outputs.shape[1]
+    known = ~np.isnan(outputs)
+    for alike in same_rows(known):
+        rows = known[:, alike[0]]
+        fitted = numbers[degree <= _told(degree, int(rows.sum()))]
+        enough = rows.all() or 2 * len(fitted) <= rows.sum()
+        for i in alike:
+            if not enough:
+                some = f"{rows.sum()} of {len(rows)} nodes lived"
+                troubles[i] = f"{some}, too few to replace the others; use chaos, which samples"
+            elif constant(outputs[rows, i]):
+                troubles[i] = CONSTANT
+        if enough and not rows.all():
+            matrix = basis.products(functions, fitted).T
+            replaced = matrix[~rows] @ np.linalg.lstsq(matrix[rows], outputs[np.ix_(rows, alike)])[0]
+            filled[np.ix_(~rows, alike)] = replaced
+    return filled, troubles
+
+
 def _project(functions: np.ndarray, numbers: np.ndarray, weighted: np.ndarray) -> np.ndarray:
-    """Coefficients, (term,), in batches: a table of all terms at all nodes may be too large."""
+    """Coefficients, (term, output), in batches: a table of all terms at all nodes may be too large."""
     batches = np.array_split(numbers, 1 + len(numbers) * len(weighted) // 4_000_000)
     return np.concatenate([basis.products(functions, batch) @ weighted for batch in batches])
 
@@ -141,5 +180,5 @@ method = Method(
     chaos.MEASURES,
     "ST",
     analyse,
-    over_time=False,
+    fit=fit,
 )

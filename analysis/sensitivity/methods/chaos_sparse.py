@@ -2,7 +2,7 @@
 
 import functools
 
-from analysis.sensitivity import chaos, surrogate
+from analysis.sensitivity import chaos
 from analysis.sensitivity.method import Method
 
 method = Method(
@@ -13,6 +13,6 @@ method = Method(
     chaos.MEASURES,
     "ST",
     functools.partial(chaos.analyse, sparse=True),
-    over_time=False,
-    fit=functools.partial(surrogate.fit, sparse=True),
+    over_time=functools.partial(chaos.over_time, sparse=True),
+    fit=functools.partial(chaos.fit, sparse=True),
 )

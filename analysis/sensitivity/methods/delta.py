@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from analysis.sensitivity import sampled
 from analysis.sensitivity.indices import Indices, constant
 from analysis.sensitivity.method import Method
 from analysis.sensitivity.problem import Problem
 from analysis.sensitivity.resampling import counts, generator
-from analysis.sensitivity.sampled import measured
 from analysis.sensitivity.slices import slices
 from analysis.sensitivity.threads import one_thread
 
@@ -45,7 +45,17 @@ def analyse(
         return value, resampled[:resamples], ""
 
     few = f"densities, {LEAST} are the least"
-    return measured(problem, points, outputs, size, "delta", MEASURES, LEAST, few, measure)
+    return sampled.measured(problem, points, outputs, size, "delta", MEASURES, LEAST, few, measure)
+
+
+@one_thread
+def over_time(problem: Problem, points: np.ndarray, outputs: np.ndarray, *, size: int, seed: int) -> np.ndarray:
+    """The values alone of one outcome at many times, (row, time): (time, measure, input)."""
+
+    def value(rows: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return _measures(problem, points[rows], y, BIAS, seed)[0]
+
+    return sampled.over_time(problem, points, outputs, size, "delta", MEASURES, LEAST, value)
 
 
 def parts(rows: int) -> int:
@@ -119,5 +129,5 @@ method = Method(
     "delta",
     analyse,
     groups=False,
-    over_time=False,
+    over_time=over_time,
 )

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from analysis.sensitivity import sampled
 from analysis.sensitivity.indices import Indices
 from analysis.sensitivity.method import Method
 from analysis.sensitivity.problem import Problem
 from analysis.sensitivity.resampling import counts, generator
-from analysis.sensitivity.sampled import measured
 from analysis.sensitivity.slices import slices
 
 MEASURES = ("median", "maximum")
@@ -48,7 +48,16 @@ def analyse(
         return value, resampled, remark
 
     few = f"{SLICES} slices of {ROWS_A_SLICE}"
-    return measured(problem, points, outputs, size, "pawn", MEASURES, SLICES * ROWS_A_SLICE, few, measure)
+    return sampled.measured(problem, points, outputs, size, "pawn", MEASURES, SLICES * ROWS_A_SLICE, few, measure)
+
+
+def over_time(problem: Problem, points: np.ndarray, outputs: np.ndarray, *, size: int, seed: int) -> np.ndarray:
+    """The values alone of one outcome at many times, (row, time): (time, measure, input)."""
+
+    def value(rows: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return _measures(problem, points[rows], y, np.ones((1, len(y))))[0]
+
+    return sampled.over_time(problem, points, outputs, size, "pawn", MEASURES, SLICES * ROWS_A_SLICE, value)
 
 
 class Ordered(NamedTuple):
@@ -120,5 +129,5 @@ method = Method(
     "median",
     analyse,
     groups=False,
-    over_time=False,
+    over_time=over_time,
 )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from solvers import lanes
 from solvers.twins.virtual_heart import control, sarcomere, triseg, valves, vessels
@@ -177,29 +178,39 @@ class Beat(NamedTuple):
 
     def beat(self, state: Any, c: Any) -> Lived:
         """One whole beat, and what the control makes of it for the next."""
-        start, shape = jax.tree.flatten(Lived(control.begun(state, c), self.nothing()))
-        lived = shape.unflatten(list(self._turned("step", shape, jnp.stack(start), c, jnp.stack(c), True)))
-        return Lived(control.after(lived.state, lived.seen, c, self.n_step), lived.seen)
+        row, seen = self.whole(jnp.stack(state), c, jnp.stack(c))
+        return Lived(type(state)(*row), seen)
+
+    def whole(self, x: Any, c: Any, numbers: Any) -> tuple[Any, Any]:
+        """`beat`, of a state as one row, (state,): such a row, and Seen. numbers: c as one row."""
+        return self._whole(
+            "step", self.nothing(), np.array(jax.tree.leaves(names.seen_start(self.layout))), x, c, numbers
+        )
 
     def brief(self, x: Any, c: Any, numbers: Any, go: Any) -> Any:
-        """The state after a beat of which nothing is seen but what the control needs; x where `go` is false.
-
-        x: the state as one row, (state,), as it is given back; numbers: c as one row.
-        """
-        kind = names.state_type(self.layout)
-        before = kind(*x)
-        row = jnp.concatenate([_changed(x, before, control.begun(before, c)), jnp.zeros(len(Means._fields))])
-        shape = jax.tree.structure(Lived(before, Means(0.0, 0.0)))
-        row = self._turned("brief_step", shape, row, c, numbers, go)
-        lived = shape.unflatten(list(row))
-        after = _changed(row[: len(before)], lived.state, control.after(lived.state, lived.seen, c, self.n_step))
+        """The state after a beat of which nothing is seen but what the control needs; x where `go` is false."""
+        after, _ = self._whole("brief_step", Means(0.0, 0.0), np.zeros(len(Means._fields)), x, c, numbers, go)
         return jnp.where(go, after, x)
+
+    def _whole(
+        self, step: str, nothing: Any, zero: np.ndarray, x: Any, c: Any, numbers: Any, go: Any = True
+    ) -> tuple[Any, Any]:
+        """A beat by one kind of step. nothing: what it has seen before, and `zero` the same as a row."""
+        # Rows, because XLA takes long over many scalars.
+        before = names.state_type(self.layout)(*x)
+        shape: Any = jax.tree.structure(Lived(before, nothing))
+        row = jnp.concatenate([_changed(x, before, control.begun(before, c)), zero])
+        row = self._turned(step, shape, row, c, numbers, go)
+        lived = shape.unflatten(list(row))
+        after = control.after(lived.state, lived.seen, c, self.n_step)
+        return _changed(row[: len(before)], lived.state, after), lived.seen
 
     def _turned(self, step: str, shape: Any, row: Any, c: Any, numbers: Any, go: Any) -> Any:
         """All steps of a beat, in machine code where there can be any. row: Lived as one row, of the tree `shape`."""
+        kind: Any = type(c)
 
         def scanned(row: Any, numbers: Any) -> Any:
-            constants = type(c)(*numbers)
+            constants = kind(*numbers)
 
             def one(y: Lived, i: Any) -> tuple[Lived, None]:
                 return getattr(self, step)(i, y, constants), None
@@ -207,7 +218,7 @@ class Beat(NamedTuple):
             steps = jnp.arange(self.n_step, dtype=float)
             return jnp.stack(jax.tree.leaves(jax.lax.scan(one, shape.unflatten(list(row)), steps)[0]))
 
-        machine = _machine(self, step, shape, type(c))
+        machine = _machine(self, step, shape, kind)
         return machine.turns(row, numbers, go, self.n_step, scanned) if machine else scanned(row, numbers)
 
     def beats(self, state: Any, c: Any, n: Any) -> Lived:

@@ -14,17 +14,19 @@ MEMORY = 8  # beats that it looks back on
 RANK = 1e-7  # directions that add less than this share are noise
 BOLD = 0.1  # of a volume or the resistance: how far one extrapolation may move it
 WORSE = 2.0  # times the change of the beat before: the extrapolation is undone
-SETTLED = 1e-7  # of all blood, of the resistance: the distance that is left, as extrapolation sees it
+SETTLED = 1e-9  # of all blood, of the resistance: the distance that is left, as extrapolation sees it
 SLOW = (*(f"V_{name}" for name in CAVITIES), "p0", "fac", "x_b")  # the rest follows these within a beat or two
 
 
 class Settled(NamedTuple):
-    """state: at the end of the last beat; seen: of it. beats: how many it took. converged: whether it is there.
+    """state, row: at the end of the last beat, by names and as one row; seen: of it. beats: how many it took.
+    converged: whether it is there.
 
     change: of the last beat; left: the distance from the steady state; both as shares of all blood, or of resistance.
     """
 
     state: Any
+    row: Any
     seen: Any
     beats: Any
     change: Any
@@ -57,9 +59,8 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
     same blood has as much of it, so that without the homeostat volume is kept. Under vmap each patient stops at his own
     beat. How little one beat changes tells little where change is slow: what ends it is the extrapolated distance.
     """
-    leaves, shape = jax.tree.flatten(state)
-    start = jnp.stack(leaves)
-    numbers = jnp.stack(c)
+    # Behind barriers, or XLA writes the rows anew into everything that reads them.
+    start, numbers = jax.lax.optimization_barrier((jnp.stack(state), jnp.stack(c)))
     slow = np.array([state._fields.index(name) for name in SLOW])
     volumes = slow[: len(CAVITIES)]
     scale = jnp.ones(len(SLOW)).at[: len(CAVITIES)].set(jnp.sum(start[volumes])).at[len(CAVITIES)].set(state.p0)
@@ -105,12 +106,13 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
     def going(s: _Search) -> Any:
         return (s.beats < most) & (jnp.maximum(s.left, s.change) > SETTLED)
 
-    far, many = jnp.asarray(jnp.inf), jnp.zeros((MEMORY, len(leaves)))
+    far, many = jnp.asarray(jnp.inf), jnp.zeros((MEMORY, len(state)))
     s = _Search(start, jnp.zeros((MEMORY, len(slow))), many, 0, start, far, jnp.asarray(False), 0, far, far)
     s = jax.lax.while_loop(going, one, s)
     # One beat more, to look at.
-    lived = beat.beat(shape.unflatten(list(s.after[-1])), c)
-    return Settled(lived.state, lived.seen, s.beats + 1, s.change, s.left, jnp.maximum(s.left, s.change) <= SETTLED)
+    row, seen = beat.whole(s.after[-1], c, numbers)
+    converged = jnp.maximum(s.left, s.change) <= SETTLED
+    return Settled(type(state)(*row), row, seen, s.beats + 1, s.change, s.left, converged)
 
 
 def _least_squares(columns: Any, target: Any) -> Any:
