@@ -42,7 +42,7 @@ class Policy(NamedTuple):
     begin(p, settings) -> memory, once a life; `p` holds the patient's covariates and the TYPICAL parameters, because a
     clinic knows no one's random effects. decide(time [h], seen, memory, settings) -> (amounts by action name, memory);
     an amount may be an Infusion. longest: of its infusions [h], whatever the settings; 0 where it gives none.
-    by_patient: whether the patient takes the action by his own hand, so that adherence applies.
+    by_patient: whether the patient takes the actions by his own hand, so that adherence applies to those not lasting.
     settings: the numbers of the therapy by name; the functions are given their values, which may be traced. What
     shapes the program (which rules there are) is no setting.
     """

@@ -43,15 +43,11 @@ def amount(key: str, written: str, action: Action) -> float:
         value = quantity(written, action.unit)
     except ValueError as error:
         raise OptionError(key, f"{key} {error}") from error
-    low, high = action.bounds
+    (low, high), unit = action.bounds, "" if action.unit == "1" else f" {action.unit}"
     if not low <= value <= high:
-        raise OptionError(
-            key, f"{key} '{written}' is not possible; write an amount from {low:g} to {high:g} {action.unit}"
-        )
+        raise OptionError(key, f"{key} '{written}' is not possible; write an amount from {low:g} to {high:g}{unit}")
     if action.step and abs((value - low) / action.step - round((value - low) / action.step)) > 1e-9:
-        raise OptionError(
-            key, f"{key} '{written}' lies between steps; write {low:g}, {low + action.step:g}, ... {action.unit}"
-        )
+        raise OptionError(key, f"{key} '{written}' lies between steps; write {low:g}, {low + action.step:g}, ...{unit}")
     return value
 
 

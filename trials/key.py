@@ -17,7 +17,7 @@ import populations
 import solvers
 from solvers import tuning
 from solvers.solve import WIDTH
-from trials import dosing, eligibility, endpoints, entrants, experiment, insulin, people, policies, simulate
+from trials import dosing, eligibility, endpoints, entrants, experiment, insulin, levels, people, policies, simulate
 from trials.study import Arm, Study
 
 
@@ -94,7 +94,7 @@ def _source(package: str, name: str) -> str:
 def _sources() -> str:
     """Hash of the sources that every block runs through."""
     files = [*_folder(solvers), *_folder(populations)]
-    modules = (simulate, people, entrants, experiment, eligibility, endpoints, dosing, insulin)
+    modules = (simulate, people, entrants, experiment, eligibility, endpoints, dosing, insulin, levels)
     files += [Path(inspect.getfile(module)) for module in modules]
     return _files(files)
 
