@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from solvers import twins
+from solvers.couple import composed
+from solvers.coupling import Coupling
 from solvers.status import Status
 from solvers.twins.virtual_heart import life
 from solvers.twins.virtual_heart.observed import LARGEST
@@ -154,3 +156,29 @@ def test_a_beat_can_be_probed(twin):
     assert waves["p_aorta"].max() / 133.322 == pytest.approx(float(seen["systolic_pressure"]), rel=1e-6)
     assert 1e3 * qrs == pytest.approx(float(seen["qrs_duration"]))
     assert float(jnp.ptp(waves["ls_L1"])) > 0.1
+
+
+def test_a_drug_reaches_the_heart(twin):
+    """Theophylline raises the heart's rate, by the sigmoid of its concentration; without a reflex nothing else does."""
+    coupling = Coupling(
+        *("drug", "concentration", "heart", "resting_heart_rate"),
+        **{"emax": 0.4, "ec50": 12.0, "unit": "mg/L", "hill": 1.0, "source": "a test", "evidence": "assumed"},
+    )
+    both = composed("both", {"drug": twins.load("theophylline"), "heart": twin}, [coupling])
+    dose = np.array([0.0, 500.0, 2000.0])
+    values = {name: np.full(3, value) for name, value in both.typical().items()} | {"baroreflex_gain": np.zeros(3)}
+
+    def treated(given, amount):
+        p = both.namespace(given)
+        y = both.advance(both.initial(p), p, both.action(dose=amount), 0.0, 4.0)
+        return both.observe(y, p, 4.0), both.trouble(y, p)
+
+    seen, trouble = jax.jit(jax.vmap(treated))(values, dose)
+    c = np.asarray(seen["concentration"])
+    assert (np.diff(c) > 5.0).all()
+    expected = both.typical()["resting_heart_rate"] * (1.0 + 0.4 * c / (12.0 + c))
+    np.testing.assert_allclose(seen["heart_rate"], expected, rtol=1e-9)
+    # A faster heart fills for a shorter time.
+    for name in ("filling_time", "end_diastolic_volume", "stroke_volume"):
+        assert (np.diff(seen[name]) < 0.0).all(), name
+    assert (np.asarray(trouble) == Status.OK).all()

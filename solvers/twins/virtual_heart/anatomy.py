@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from solvers.twins.virtual_heart.conduction import LEFT, RING, SCAR_SLOWING, SEPTAL
+from solvers.twins.virtual_heart.parameters import ML, reference
 
-CM, CM2, ML = 1e-2, 1e-4, 1e-6  # in m, m2, m3
+CM = 1e-2  # m
 DENSITY = 1.05  # g/mL
 SPHERE = (36.0 * np.pi) ** (1 / 3)  # area over volume^(2/3)
 
@@ -34,10 +35,11 @@ class Size(NamedTuple):
     volume: Any
 
 
-HEALTHY_LEFT_VOLUME = (73.57 + 18.89) * ML  # free wall and septum
-HEALTHY_RIGHT = Size(108.42 * CM2, 36.77 * ML)
-HEALTHY_LEFT_ATRIUM = Size(42.57 * CM2, 4.461 * ML)
-HEALTHY_RIGHT_ATRIUM = Size(40.16 * CM2, 2.145 * ML)
+_HEALTHY = reference()
+HEALTHY_LEFT_VOLUME = _HEALTHY.free.Vw + _HEALTHY.septum.Vw
+HEALTHY_RIGHT, HEALTHY_LEFT_ATRIUM, HEALTHY_RIGHT_ATRIUM = (
+    Size(wall.Am_ref, wall.Vw) for wall in (_HEALTHY.right, _HEALTHY.left_atrium, _HEALTHY.right_atrium)
+)
 
 
 class Echo(NamedTuple):
