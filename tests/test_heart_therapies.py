@@ -155,6 +155,7 @@ TABLE = [
         ("failing", "inotrope", "CO", 8, 50, "stronger, faster"),
         ("failing", "inotrope", "EF", 2, 12, "stronger"),
         ("failing", "inotrope", "oxygen", 5, 60, "its price"),
+        ("failing", "inotrope", "LVEDP", -6, -0.1, "leaves less behind"),
         ("failing", "diuretic", "LVEDP", -8, -0.5, "less blood"),
         ("failing", "diuretic", "mLAP", -6, -0.5, "less blood"),
         ("failing", "diuretic", "mRAP", -3, -0.1, "less blood"),
