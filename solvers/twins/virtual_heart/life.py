@@ -5,16 +5,17 @@ The baseline is kept at its mean pressure and flow by the homeostat; from then o
 are the patient's own, changed by therapy alone and by the baroreflex. Growth of the walls over months is not in it.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from solvers.status import Status
 from solvers.twins.virtual_heart.activation import Activation, activate
-from solvers.twins.virtual_heart.beat import Beat
+from solvers.twins.virtual_heart.beat import LEAST_V, Beat
 from solvers.twins.virtual_heart.constants import constants, initial
 from solvers.twins.virtual_heart.electrocardiogram import Shape, shape
-from solvers.twins.virtual_heart.layout import CAVITIES, state_type
+from solvers.twins.virtual_heart.layout import CAVITIES, CHAMBERS, state_type
 from solvers.twins.virtual_heart.observed import LARGEST, observed
 from solvers.twins.virtual_heart.parameters import ML, Heart
 from solvers.twins.virtual_heart.patient import Body, body
@@ -23,9 +24,10 @@ from solvers.twins.virtual_heart.therapies import paced, treated
 
 BEAT = Beat()
 KIND = state_type(BEAT.layout)
-VEINS, RESISTANCE = KIND._fields.index("V_veins"), KIND._fields.index("p0")
+RESISTANCE = KIND._fields.index("p0")
 BLOOD = jnp.array([name.startswith("V_") and name.removeprefix("V_") in CAVITIES for name in KIND._fields], float)
 AMPLIFICATION = 1.1  # of systolic pressure on its way to the arm; 1.08-1.12
+LOST = 1e-9  # of all blood
 BASELINE, TREATED = 300, 200  # beats at most
 
 
@@ -53,9 +55,15 @@ def advance(y: State, p: Any, action: Any, time: Any, tick: Any) -> State:
     """The state under a therapy that lasts long enough to settle."""
     him = body(p)
     c, activation, volume = under(him, y, p, action)
-    row = y.row.at[VEINS].add(volume * y.blood - y.row @ BLOOD)
+    blood = volume * y.blood
+    # What is given or taken is so everywhere; the beats to come share it out.
+    row = y.row * jnp.where(BLOOD > 0.0, blood / (y.row @ BLOOD), 1.0)
     settled = settle(BEAT, KIND(*row.at[RESISTANCE].set(c.systemic_p0)), c, TREATED)
-    found = State(settled.row, y.blood, y.resistance, _seen(settled, c, activation), _trouble(settled))
+    status = _trouble(settled)
+    # A cavity that runs empty is kept from it, by blood from nowhere.
+    made = jnp.abs(settled.row @ BLOOD / blood - 1.0) > LOST
+    status = jnp.where(made & (status <= Status.OK), int(Status.OUT_OF_SHAPE), status)
+    found = State(settled.row, y.blood, y.resistance, _seen(settled, c, activation), status)
     return found._replace(trouble=jnp.maximum(found.trouble, y.trouble))
 
 
@@ -100,7 +108,9 @@ def _trouble(settled: Settled) -> Any:
     finite = jnp.isfinite(jnp.sum(jnp.abs(settled.row)))
     status = jnp.where(settled.converged, int(Status.OK), int(Status.UNSETTLED))
     status = jnp.where(settled.seen.V_max_LV > LARGEST, int(Status.OUT_OF_BOUNDS), status)
-    status = jnp.where(settled.seen.clamped > 0.0, int(Status.OUT_OF_SHAPE), status)
+    least = functools.reduce(jnp.minimum, [getattr(settled.seen, f"V_min_{name}") for name in CHAMBERS])
+    bound = (settled.seen.clamped > 0.0) | (least <= 1.001 * LEAST_V)
+    status = jnp.where(bound, int(Status.OUT_OF_SHAPE), status)
     return jnp.where(finite, status, int(Status.NOT_FINITE))
 
 
