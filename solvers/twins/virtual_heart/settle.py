@@ -104,7 +104,7 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
         )
 
     def going(s: _Search) -> Any:
-        return (s.beats < most) & (jnp.maximum(s.left, s.change) > SETTLED)
+        return (s.beats < most - 1) & (jnp.maximum(s.left, s.change) > SETTLED)
 
     far, many = jnp.asarray(jnp.inf), jnp.zeros((MEMORY, len(state)))
     s = _Search(start, jnp.zeros((MEMORY, len(slow))), many, 0, start, far, jnp.asarray(False), 0, far, far)
