@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.continuous import Estimate
+from analysis.statistics.estimate import Estimate
 
 
 class Figure(NamedTuple):

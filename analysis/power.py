@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import xarray as xr
 
-from analysis.continuous import Estimate
 from analysis.endpoints import Observed, observed
 from analysis.operating import Figure, share
 from analysis.replicates import estimate, measurements
+from analysis.statistics.estimate import Estimate
 from trials import schema
 from trials.conduct import Trial, conduct, observe
 from trials.study import Study

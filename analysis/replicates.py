@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from analysis import binary, continuous, survival
-from analysis.continuous import Estimate
 from analysis.endpoints import Observed, observed
+from analysis.statistics import proportions, restricted_mean, two_means
+from analysis.statistics.estimate import Estimate
 from trials import schema
 from trials.conduct import conduct, observe
 from trials.endpoints import Endpoint
@@ -77,9 +77,9 @@ def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray,
     alpha, sided = study.analysis.alpha, int(study.analysis.sided)
     if endpoint.numeric:
         pooled = study.analysis.method == "pooled t-test"
-        return continuous.t_test(seen.values, arms, contrast, alpha, sided, pooled)
+        return two_means.t_test(seen.values, arms, contrast, alpha, sided, pooled)
     if endpoint.kind == "first":
-        return survival.restricted_mean_difference(
+        return restricted_mean.restricted_mean_difference(
             seen.values, seen.events, arms, contrast, days, endpoint.until / 24.0, alpha, sided
         )
-    return binary.risk_difference(seen.values, arms, contrast, alpha, sided)
+    return proportions.risk_difference(seen.values, arms, contrast, alpha, sided)

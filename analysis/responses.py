@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from analysis.binary import wilson
 from analysis.endpoints import true
 from analysis.histogram import counts, edges
 from analysis.slabs import column
+from analysis.statistics.proportions import wilson
 from populations.population import Variable
 from trials import schema
 from trials.endpoints import Endpoint

@@ -12,12 +12,12 @@ import xarray as xr
 
 from analysis import truth
 from analysis.aggregates import aggregates
-from analysis.binary import number_needed_to_treat, wilson
-from analysis.continuous import Estimate
 from analysis.endpoints import complete, true
 from analysis.operating import Figure, characteristics
 from analysis.power import power
 from analysis.replicates import Replicates, replicates
+from analysis.statistics.estimate import Estimate
+from analysis.statistics.proportions import number_needed_to_treat, wilson
 from analysis.truth import Mean, Subgroup
 from analysis.uncertainty import ignorance
 from solvers.status import FAILED

@@ -1,12 +1,15 @@
 """What tests share: a small study, and one real run of it."""
 
+import json
 import logging
+import math
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +66,50 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of reference data, ../shared, is absent")
     return SHARED
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `case` meets every case of the oracle file that its module names as TOPIC."""
+    if "case" not in metafunc.fixturenames or not hasattr(metafunc.module, "TOPIC"):
+        return
+    path = SHARED / "oracles" / f"{metafunc.module.TOPIC}.json"
+    if path.exists():
+        cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+        metafunc.parametrize("case", [pytest.param(each, id=each["id"]) for each in cases])
+    else:
+        absent = pytest.mark.skip(reason="the folder of known answers, ../shared/oracles, is absent")
+        metafunc.parametrize("case", [pytest.param(None, marks=absent, id="absent")])
+
+
+@pytest.fixture
+def agrees() -> Callable[..., None]:
+    """Compares what was found with every number of a case's `expected`, at the tolerance that `close` gives a key.
+
+    found: like `expected`, its mappings and lists of the same keys and lengths. close: from the path of a number, such
+    as ("plain", "surv", 3), to keywords of pytest.approx. What `expected` says to be null is not compared.
+    """
+
+    def compare(found: Any, expected: Any, close: Callable[[tuple], dict], path: tuple = ()) -> int:
+        if isinstance(expected, dict):
+            missing = set(expected) - set(found)
+            assert not missing, f"{path}: no answer to {sorted(missing)}"
+            return sum(compare(found[key], each, close, (*path, key)) for key, each in expected.items())
+        if isinstance(expected, list):
+            assert len(found) == len(expected), path
+            return sum(compare(a, b, close, (*path, i)) for i, (a, b) in enumerate(zip(found, expected, strict=True)))
+        if expected is None:
+            return 0
+        if isinstance(expected, str | bool):
+            assert found == expected, path
+            return 1
+        assert math.isfinite(found) or found == expected, path
+        assert float(found) == pytest.approx(expected, **close(path)), path
+        return 1
+
+    def check(found: Any, expected: Any, close: Callable[[tuple], dict]) -> None:
+        assert compare(found, expected, close) > 0
+
+    return check
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 from analysis import power, truth
-from analysis.continuous import Estimate
 from analysis.operating import share
 from analysis.replicates import replicates
+from analysis.statistics.estimate import Estimate, interval
 from trials import run, schema, store
 
 
@@ -23,10 +23,7 @@ def opened(small_run: Path):
 def estimates(mean: float, se: float, n: int, sided: int) -> Estimate:
     """Normal estimates with a known standard error, tested at 5 %."""
     value = np.random.default_rng(1).normal(mean, se, n)
-    critical = stats.norm.isf(0.05 / sided)
-    half = critical * se
-    tail = stats.norm.sf(np.abs(value) / se) * 2 if sided == 2 else stats.norm.sf(value / se)
-    return Estimate(value, np.full(n, se), value - half, value + half, tail, np.full(n, 100))
+    return interval(value, se, stats.norm(), value / se, 0.05, sided, 100)
 
 
 @pytest.mark.parametrize("sided", [1, 2])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import binary, continuous, operating, survival
-from analysis.continuous import Estimate
+from analysis import operating
+from analysis.statistics import proportions, restricted_mean, two_means
+from analysis.statistics.estimate import Estimate, interval
 from analysis.uncertainty import ignorance
 
 
@@ -24,7 +25,7 @@ def samples(replicates=40, subjects=60, missing=0.05):
 @pytest.mark.parametrize("pooled", [False, True])
 def test_t_test_is_that_of_scipy_in_every_replicate(pooled):
     values, arms = samples()
-    estimate = continuous.t_test(values, arms, (1, 0), 0.05, 2, pooled)
+    estimate = two_means.t_test(values, arms, (1, 0), 0.05, 2, pooled)
     for r in range(len(values)):
         a, b = (values[r][(arms[r] == arm) & ~np.isnan(values[r])] for arm in (1, 0))
         expected = stats.ttest_ind(a, b, equal_var=pooled)
@@ -37,7 +38,7 @@ def test_t_test_is_that_of_scipy_in_every_replicate(pooled):
 
 def test_a_one_sided_test_looks_above_zero():
     values, arms = samples()
-    two, one = (continuous.t_test(values, arms, (1, 0), 0.05, sided) for sided in (2, 1))
+    two, one = (two_means.t_test(values, arms, (1, 0), 0.05, sided) for sided in (2, 1))
     above = one.value > 0
     np.testing.assert_allclose(one.p[above], two.p[above] / 2, rtol=1e-12)
     assert (one.p[~above] > 0.5).all()
@@ -46,7 +47,7 @@ def test_a_one_sided_test_looks_above_zero():
 def test_an_arm_without_two_values_has_no_estimate_and_harms_no_other():
     values, arms = samples(missing=0.0)
     values[3, arms[3] == 1] = np.nan
-    estimate = continuous.t_test(values, arms, (1, 0), 0.05, 2)
+    estimate = two_means.t_test(values, arms, (1, 0), 0.05, 2)
     assert np.isnan(estimate.value[3]) and np.isnan(estimate.p[3])
     assert np.isfinite(np.delete(estimate.p, 3)).all()
 
@@ -71,7 +72,7 @@ def test_risk_difference_is_newcombes(case):
     x1, n1, x2, n2, difference, wald, newcombe = case
     arms = np.array([[1] * n1 + [0] * n2])
     values = np.array([[1.0] * x1 + [0.0] * (n1 - x1) + [1.0] * x2 + [0.0] * (n2 - x2)])
-    estimate = binary.risk_difference(values, arms, (1, 0), 0.05, 2)
+    estimate = proportions.risk_difference(values, arms, (1, 0), 0.05, 2)
     assert estimate.value[0] == pytest.approx(difference, rel=1e-12)
     assert estimate.se[0] == pytest.approx((wald[1] - wald[0]) / 2 / 1.959963984540054, rel=1e-9)
     assert (estimate.lower[0], estimate.upper[0]) == pytest.approx(newcombe, rel=1e-9)
@@ -79,7 +80,7 @@ def test_risk_difference_is_newcombes(case):
 
 
 def test_a_trial_without_an_event_is_not_certain():
-    estimate = binary.risk_difference(np.zeros((1, 40)), np.arange(40)[None] % 2, (1, 0), 0.05, 2)
+    estimate = proportions.risk_difference(np.zeros((1, 40)), np.arange(40)[None] % 2, (1, 0), 0.05, 2)
     assert (estimate.value[0], estimate.p[0]) == (0.0, 1.0)
     assert estimate.lower[0] < -0.1 and estimate.upper[0] > 0.1
 
@@ -87,13 +88,13 @@ def test_a_trial_without_an_event_is_not_certain():
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (3, 10), (56, 70)])
 def test_interval_of_a_share_is_that_of_scipy(successes, n):
     expected = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    assert binary.wilson(successes / n, n) == pytest.approx((expected.low, expected.high), rel=1e-12, abs=1e-15)
+    assert proportions.wilson(successes / n, n) == pytest.approx((expected.low, expected.high), rel=1e-12, abs=1e-15)
 
 
 def test_number_needed_to_treat_turns_the_interval_round():
-    assert binary.number_needed_to_treat(0.25, 0.125, 0.5) == (4.0, 2.0, 8.0)
-    assert binary.number_needed_to_treat(0.05, -0.01, 0.11)[1:] == (None, None)
-    assert binary.number_needed_to_treat(-0.1, -0.2, -0.05) == pytest.approx((-10, -20, -5))
+    assert proportions.number_needed_to_treat(0.25, 0.125, 0.5) == (4.0, 2.0, 8.0)
+    assert proportions.number_needed_to_treat(0.05, -0.01, 0.11)[1:] == (None, None)
+    assert proportions.number_needed_to_treat(-0.1, -0.2, -0.05) == pytest.approx((-10, -20, -5))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_restricted_mean_is_that_of_r(case, event, arm, levels, shared):
     times = np.array([[float(row["time"]) for row in rows]])
     events = np.array([[row[event[0]] == event[1] for row in rows]])
     arms = np.array([[levels.index(row[arm]) for row in rows]])
-    estimate = survival.restricted_mean_difference(
+    estimate = restricted_mean.restricted_mean_difference(
         times, events, arms, (0, 1), np.unique(times), inputs["tau"], 0.05, 2
     )
     got = [estimate.value[0], estimate.se[0], estimate.p[0], estimate.lower[0], estimate.upper[0]]
@@ -123,7 +124,7 @@ def test_restricted_mean_without_censoring_is_the_mean_of_the_cut_times():
     rng = np.random.default_rng(5)
     times = rng.integers(1, 13, (20, 50)).astype(float)
     events = np.ones_like(times, bool)
-    area, variance = survival.restricted_mean(times, events, events, np.arange(1.0, 13.0), 10.0)
+    area, variance = restricted_mean.restricted_mean(times, events, events, np.arange(1.0, 13.0), 10.0)
     cut = np.minimum(times, 10.0)
     np.testing.assert_allclose(area, cut.mean(-1), rtol=1e-12)
     # without censoring Greenwood's variance is that of the mean, with n for n - 1
@@ -135,8 +136,7 @@ def test_characteristics_of_a_known_law():
     n, se = 4000, 0.5
     value = rng.normal(1.2, se, n)
     z = 1.959963984540054
-    p = 2 * stats.norm.sf(abs(value) / se)
-    estimate = Estimate(value, np.full(n, se), value - z * se, value + z * se, p, np.full(n, 100.0))
+    estimate = interval(value, se, stats.norm(), value / se, 0.05, 2, 100.0)
     figures = operating.characteristics(estimate, 1.2, 0.05)
     power = stats.norm.sf(z - 1.2 / se) + stats.norm.cdf(-z - 1.2 / se)
     for figure, expected in (
@@ -153,7 +153,8 @@ def test_characteristics_of_a_known_law():
 
 def test_trials_that_cannot_be_estimated_are_counted_out():
     value = np.array([1.0, np.nan, 2.0, 3.0])
-    estimate = Estimate(value, np.ones(4), value - 2, value + 2, np.array([0.01, np.nan, 0.2, 0.04]), np.ones(4))
+    estimate = interval(value, 1.0, stats.norm(), value, 0.05, 2, 1.0)
+    estimate = estimate._replace(lower=value - 2, upper=value + 2, p=np.array([0.01, np.nan, 0.2, 0.04]))
     figures = operating.characteristics(estimate, 2.0, 0.05)
     assert figures.replicates == 3
     assert figures.power.value == pytest.approx(2 / 3)

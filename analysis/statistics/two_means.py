@@ -1,24 +1,10 @@
 """Comparison of two means, over any number of replicates at once."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from scipy import stats
 
-
-class Estimate(NamedTuple):
-    """Estimates of a contrast; every array is (replicate,).
-
-    p: two-sided, or one-sided for a contrast above 0 where `sided` was 1. The interval is two-sided in any case, of
-    level 1 - alpha (1 - 2 alpha where sided was 1).
-    """
-
-    value: np.ndarray
-    se: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    p: np.ndarray
-    subjects: np.ndarray
+from analysis.statistics.estimate import Estimate, interval
+from analysis.statistics.trouble import Trouble, troubled
 
 
 def t_test(
@@ -44,23 +30,14 @@ def t_test(
         value = np.where((na > 0) & (nb > 0), ma - mb, np.nan)
         se = np.where(enough, np.sqrt(se2), np.nan)
         t = value / se
-        df = np.where(enough, df, 1.0)
-    return interval(value, se, stats.t(df), t, alpha, sided, na + nb)
-
-
-def interval(
-    value: np.ndarray,
-    se: np.ndarray,
-    law: Any,
-    statistic: np.ndarray,
-    alpha: float,
-    sided: int,
-    subjects: np.ndarray,
-) -> Estimate:
-    """Interval and p-value of an estimate whose statistic follows `law`, a frozen scipy distribution."""
-    tail = law.sf(np.abs(statistic)) if sided == 2 else law.sf(statistic)
-    half = law.isf(alpha / 2 if sided == 2 else alpha) * se
-    return Estimate(value, se, value - half, value + half, sided * tail if sided == 2 else tail, subjects)
+        df = np.where(enough, df, np.nan)
+    trouble = troubled(
+        value.shape,
+        ((na == 0) | (nb == 0), Trouble.EMPTY_ARM),
+        ((na < 2) | (nb < 2), Trouble.TOO_FEW),
+        (~enough, Trouble.CONSTANT),
+    )
+    return interval(value, se, stats.t(df), t, alpha, sided, na + nb, df, trouble)
 
 
 def _moments(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

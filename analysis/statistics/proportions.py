@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.continuous import Estimate, interval
-from analysis.truth import NORMAL_95
+from analysis.statistics.estimate import Estimate, interval
+from analysis.statistics.trouble import Trouble, troubled
 
 
 def risk_difference(
@@ -33,13 +33,14 @@ def risk_difference(
     with np.errstate(divide="ignore", invalid="ignore"):
         se = np.sqrt(pa * (1 - pa) / na + pb * (1 - pb) / nb)
         statistic = np.where(se > 0, (pa - pb) / se, np.where(pa == pb, 0.0, np.sign(pa - pb) * np.inf))
-    known = interval(pa - pb, se, stats.norm(), statistic, alpha, sided, na + nb)
+    trouble = troubled(pa.shape, ((na == 0) | (nb == 0), Trouble.EMPTY_ARM))
+    known = interval(pa - pb, se, stats.norm(), statistic, alpha, sided, na + nb, trouble=trouble)
     lower = pa - pb - np.hypot(pa - la, ub - pb)
     upper = pa - pb + np.hypot(ua - pa, pb - lb)
     return known._replace(lower=lower, upper=upper)
 
 
-def wilson(share: Any, n: Any, z: float = NORMAL_95) -> tuple[Any, Any]:
+def wilson(share: Any, n: Any, z: float = float(stats.norm.isf(0.025))) -> tuple[Any, Any]:
     """Interval of one proportion of n, within 0 to 1 also where all or none respond; 95 % unless z says otherwise.
 
     share, n: numbers, or arrays of one shape. Wilson 1927, J Am Stat Assoc 22:209.

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import stats
 
-from analysis.continuous import Estimate, interval
+from analysis.statistics.estimate import Estimate, interval
+from analysis.statistics.trouble import Trouble, troubled
 
 
 def restricted_mean(
@@ -58,4 +59,6 @@ def restricted_mean_difference(
         se = np.sqrt(var_a + var_b)
         statistic = (a - b) / se
     subjects = (known & np.isin(arms, contrast)).sum(-1).astype(float)
-    return interval(a - b, se, stats.norm(), statistic, alpha, sided, subjects)
+    empty = ~np.stack([(known & (arms == arm)).any(-1) for arm in contrast]).all(0)
+    trouble = troubled(se.shape, (empty, Trouble.EMPTY_ARM), (~(se > 0), Trouble.NO_EVENTS))
+    return interval(a - b, se, stats.norm(), statistic, alpha, sided, subjects, trouble=trouble)
