@@ -26,6 +26,7 @@ THERAPY = "therapy: "  # begins the name of a change to the arm's policy
 BEFORE, AFTER = "before", "after"
 LOOKED_AT = 1024  # patients whose values give the ranges
 STEPS = 80  # places of a slider without steps of its own
+MOST_DRAWN = 8  # outcomes over time, one above the other
 
 _COMPILING = threading.Lock()
 
@@ -283,10 +284,16 @@ def lives(results: Results, arm: str, patient: Who, *changes: Change) -> xr.Data
     return _lives(results.study.text, arm, patient, changes)
 
 
+def drawn(parsed: Study) -> list[str]:
+    """The outcomes that are drawn over time: all that the twin has, or those of the study where it has many."""
+    every = [item.name for item in parsed.twin.outcomes]
+    return every if len(every) <= MOST_DRAWN else [name for name in every if name in parsed.plan.outcomes]
+
+
 def courses(results: Results, arm: str, patient: Who, *changes: Change) -> pd.DataFrame:
-    """Every outcome over time before and after: true values on the record grid, measured ones at the visits."""
+    """The outcomes that are drawn, before and after: true values on the record grid, measured ones at the visits."""
     data, parts = lives(results, arm, patient, *changes), []
-    for outcome in (item.name for item in results.study.twin.outcomes):
+    for outcome in drawn(results.study):
         for name, what in ((outcome, "true"), (outcome + schema.MEASURED, "measured")):
             if name not in data:
                 continue

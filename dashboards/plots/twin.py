@@ -5,7 +5,7 @@ from plotly.subplots import make_subplots
 
 from dashboards.plots.style import PALETTE, QUIET, axis, faded, finished, safe, shade
 from dashboards.results import Results, asks_range
-from dashboards.twin import AFTER, BEFORE, courses, source
+from dashboards.twin import AFTER, BEFORE, courses, drawn, source
 from dashboards.written import wrapped
 from trials import schema
 
@@ -13,14 +13,14 @@ LOOKS = {BEFORE: (QUIET, 2.0, "dot"), AFTER: (PALETTE[0], 2.5, "solid")}
 
 
 def before_after(results: Results, arm: str, patient: int | str, *changes: str | int | float) -> go.Figure:
-    """Every outcome of one patient under an arm as it is (dotted) and with changes to patient or therapy (solid).
+    """Outcomes of one patient under an arm as it is (dotted) and with changes to patient or therapy (solid).
 
     The 5-95 % band of all patients under the arm lies behind, where an analysis has made it.
     """
     study = results.study
     table = courses(results, arm, patient, *changes)
     actions = [action.name for action in study.twin.actions]
-    outcomes = [item.name for item in study.twin.outcomes]
+    outcomes = drawn(study)
     weights = [0.55 if outcome in actions else 1.0 for outcome in outcomes]
     figure = make_subplots(rows=len(outcomes), shared_xaxes=True, vertical_spacing=0.06, row_heights=weights)
     for row, outcome in enumerate(outcomes, start=1):
