@@ -304,8 +304,11 @@ def _health(twin: Twin, y: Any, p: Any, true: Mapping[str, Any]) -> jax.Array:
     inside = jnp.all(
         jnp.stack([(true[item.name] >= item.bounds[0]) & (true[item.name] <= item.bounds[1]) for item in twin.outputs])
     )
-    status = jnp.where(finite, jnp.where(inside, int(Status.OK), int(Status.OUT_OF_BOUNDS)), int(Status.NOT_FINITE))
-    return jnp.where(status == Status.OK, twin.trouble(y, p), status) if twin.trouble else status
+    status = jnp.where(inside, int(Status.OK), int(Status.OUT_OF_BOUNDS))
+    if twin.trouble:  # what it knows of itself tells more than an outcome that is beyond its bounds
+        own = twin.trouble(y, p)
+        status = jnp.where(own > int(Status.OK), own, status)
+    return jnp.where(finite, status, int(Status.NOT_FINITE))
 
 
 def _within_bounds(twin: Twin, p: Any) -> jax.Array:

@@ -16,6 +16,7 @@ class Status(enum.IntEnum):
     OVERFLOW = 7  # more doses and ends of infusions were on their way than there is room for
     UNSETTLED = 8  # a steady state that there must be was not found
     OUT_OF_SHAPE = 9  # the geometry is at a bound of what the model can describe
+    UNREACHED = 10  # what the body keeps constant cannot be kept so
 
 
 REASONS: dict[Status, str] = {
@@ -29,6 +30,7 @@ REASONS: dict[Status, str] = {
     Status.OVERFLOW: "more doses were on their way than there is room for",
     Status.UNSETTLED: "no steady state was found",
     Status.OUT_OF_SHAPE: "its geometry is at a bound of what the model can describe",
+    Status.UNREACHED: "the pressure and flow that its body keeps at rest cannot be reached",
 }
 
 FAILED = tuple(status for status in Status if status > Status.NOT_ELIGIBLE)

@@ -26,7 +26,7 @@ PACED = 0.130
 COMPILER = {"xla_backend_optimization_level": 0}  # compiling takes longer than running here
 
 BEATS = jax.jit(jax.vmap(BEAT.beats), compiler_options=COMPILER)
-SEEN = jax.jit(jax.vmap(lambda state, seen, c: observed(state, seen, c, BEAT.layout, BEAT.n_step)))
+SEEN = jax.jit(jax.vmap(lambda state, seen, c: observed(state, seen, c, BEAT.layout, BEAT.steps(c))))
 
 
 class Lane(NamedTuple):

@@ -76,7 +76,7 @@ def compared(shared):
     run = jax.jit(jax.vmap(lambda state, c: settle(BEAT, state, c)), compiler_options=COMPILER)
     found = run(start, cs)
     long = jax.jit(jax.vmap(BEAT.beats, (0, 0, None)), compiler_options=COMPILER)(start, cs, LONG)
-    note = jax.jit(jax.vmap(lambda state, seen, c: observed(state, seen, c, BEAT.layout, BEAT.n_step)))
+    note = jax.jit(jax.vmap(lambda state, seen, c: observed(state, seen, c, BEAT.layout, BEAT.steps(c))))
     near, far = note(found.state, found.seen, cs), note(long.state, long.seen, cs)
     return Compared(found, near, far, start, cs, run)
 
@@ -120,6 +120,20 @@ def test_a_patient_does_not_depend_on_who_settles_beside_him(compared):
     other = compared.run(*(jax.tree.map(lambda v: v[order], of) for of in (compared.start, compared.cs)))
     for mixed, alone in zip(jax.tree.leaves(other), jax.tree.leaves(compared.found), strict=True):
         assert np.array_equal(np.asarray(mixed), np.asarray(alone)[order])
+
+
+@pytest.mark.parametrize("rate", [35.0, 45.0, 59.0])
+def test_slow_hearts_beat_in_finer_steps(rate):
+    slow = reference()._replace(cycle=60.0 / rate)
+    finer = Beat(FEW.layout, n_step=2 * FEW.n_step)
+    volumes = []
+    for beat in (FEW, finer):
+        c = constants(slow, np.zeros(3), 0.15, beat.layout)
+        assert float(beat.steps(c)) * 2.5e-3 > c.cycle
+        end = jax.jit(beat.beats, static_argnums=2, compiler_options=COMPILER)(initial(c, beat.layout), c, 5)
+        volumes.append(float(end.seen.V_max_LV) * 1e6)
+    assert volumes[0] == pytest.approx(volumes[1], abs=0.1)
+    assert volumes[0] > 100.0
 
 
 def test_few_beats_are_told_to_be_too_few():

@@ -237,7 +237,7 @@ def lived(person, state, doses, p):
     c = given(therapy.heart, activation)
     filled = {f"V_{name}": therapy.volume * getattr(state, f"V_{name}") for name in CAVITIES}
     found = settle(BEAT, state._replace(p0=c.systemic_p0, **filled), c)
-    seen = observed(found.state, found.seen, c, BEAT.layout, BEAT.n_step) | {"qrs": 1e3 * activation.qrs}
+    seen = observed(found.state, found.seen, c, BEAT.layout, BEAT.steps(c)) | {"qrs": 1e3 * activation.qrs}
     return seen | {"oxygen": seen["PVA"] * seen["HR"], "converged": found.converged}
 
 

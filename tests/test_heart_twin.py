@@ -114,11 +114,11 @@ def test_hearts_drawn_wide_are_sound_or_say_why(twin, lived):
     start = lived[0]
     status = start.trouble[5:]
     finite = np.isfinite(start.row).all(1) & np.isfinite(np.stack(list(start.seen.values()))).all(0)
-    assert finite[5:][status == Status.OK].all()
-    assert set(np.unique(status)) <= {
-        int(each)
-        for each in (Status.OK, Status.NOT_FINITE, Status.OUT_OF_BOUNDS, Status.UNSETTLED, Status.OUT_OF_SHAPE)
-    }
+    assert finite[5:][status != Status.NOT_FINITE].all()
+    assert (status == Status.NOT_FINITE).sum() <= WIDE // 1000
+    told = (Status.OK, Status.OUT_OF_BOUNDS, Status.UNSETTLED, Status.OUT_OF_SHAPE, Status.UNREACHED)
+    assert set(np.unique(status)) <= {int(each) for each in (*told, Status.NOT_FINITE)}
+    assert (status == Status.UNREACHED).sum() > 0
     assert (status == Status.OK).sum() > WIDE // 10
     assert (status != Status.OK).sum() > 0
     large = start.seen["end_diastolic_volume"][5:] > LARGEST * 1e6

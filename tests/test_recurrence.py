@@ -38,7 +38,7 @@ def patients(n):
 
 def turned(y, p, go, steps=25):
     code = made()
-    return np.asarray(jax.jit(jax.vmap(lambda y, p, go: code.turns(jnp.stack(y), jnp.stack(p), go, steps)))(y, p, go)).T
+    return np.asarray(jax.jit(jax.vmap(lambda y, p, n: code.turns(jnp.stack(y), jnp.stack(p), n)))(y, p, steps * go)).T
 
 
 def test_many_steps_equal_jax():
@@ -61,13 +61,21 @@ def test_who_does_not_go_keeps_his_state():
     np.testing.assert_array_equal(some[:, ~go], np.stack(y)[:, ~go])
 
 
+def test_everyone_takes_as_many_steps_as_are_his():
+    y, p = patients(30)
+    own = np.array([25, 0, 7, 50, 1])[np.arange(30) % 5]
+    found = turned(y, p, own, steps=1)
+    for steps in np.unique(own):
+        np.testing.assert_array_equal(found[:, own == steps], turned(y, p, np.ones(30), steps)[:, own == steps])
+
+
 def test_a_patient_has_the_same_bits_in_any_company():
     y, p = patients(40)
     whole = turned(y, p, np.ones(40))
     order = np.random.default_rng(3).permutation(40)[:13]
     some = turned(tuple(v[order] for v in y), tuple(v[order] for v in p), np.ones(13))
     np.testing.assert_array_equal(some, whole[:, order])
-    alone = made().turns(*(np.stack(each)[:, 7] for each in (y, p)), 1.0, 25)
+    alone = made().turns(*(np.stack(each)[:, 7] for each in (y, p)), 25)
     np.testing.assert_array_equal(alone, whole[:, 7])
 
 
@@ -75,19 +83,20 @@ def test_the_derivative_is_that_of_jax():
     y, p = (np.stack(each)[:, 0] for each in patients(1))
     code = made()
 
-    def slow(y, p):
-        return jnp.stack(scanned(tuple(y), tuple(p), 10))
+    def slow(y, p, steps=10):
+        turned = jnp.stack(scanned(tuple(y), tuple(p), 10))
+        return jnp.where(steps == 10, turned, y)
 
     def angle(by, rate):
         return by(y, jnp.stack([rate, p[1]]))[2]
 
     def fast(y, p):
-        return code.turns(y, p, 1.0, 10, slow)
+        return code.turns(y, p, 10, slow)
 
     got, expected = (jax.jvp(lambda rate, by=by: angle(by, rate), (p[0],), (1.0,)) for by in (fast, slow))
     np.testing.assert_allclose(got, expected, rtol=1e-12)
     assert expected[1] != 0.0
-    still = jax.jvp(lambda rate: angle(lambda y, p: code.turns(y, p, 0.0, 10, slow), rate), (1.0,), (1.0,))
+    still = jax.jvp(lambda rate: angle(lambda y, p: code.turns(y, p, 0, slow), rate), (1.0,), (1.0,))
     np.testing.assert_array_equal(still, (y[2], 0.0))
 
 
@@ -104,4 +113,4 @@ def test_outputs_are_refused():
 
 def test_a_wrong_number_of_states_is_refused():
     with pytest.raises(ValueError, match=r"shapes \(1,\) and \(2,\); give \(\(5,\), \(2,\)\)"):
-        made().turns([0.0], [0.0, 0.0], 1.0, 3)
+        made().turns([0.0], [0.0, 0.0], 3)

@@ -26,7 +26,15 @@ static void block(const double *y, const double *p, const int64_t *who, int coun
         for (int j = 0; j < S; j++) to[who[lane] * S + j] = ((double *)state)[j * L + lane];
 }
 
-/* Operands: y (n, S), p (n, P), go (n); result: y (n, S); attribute: steps. Who does not go keeps his state. */
+/* The smallest of the numbers that is at least `from`; infinite where there is none. */
+static double next(const double *numbers, int64_t n, double from) {
+    double found = INFINITY;
+    for (int64_t i = 0; i < n; i++)
+        if (numbers[i] >= from && numbers[i] < found) found = numbers[i];
+    return found;
+}
+
+/* Operands: y (n, S), p (n, P), steps (n); result: y (n, S). Who has no step to take keeps his state. */
 __attribute__((visibility("default"))) XLA_FFI_Error *turns(XLA_FFI_CallFrame *frame) {
     if (frame->extension_start && frame->extension_start->type == XLA_FFI_Extension_Metadata) {
         XLA_FFI_Metadata *metadata = ((XLA_FFI_Metadata_Extension *)frame->extension_start)->metadata;
@@ -34,29 +42,28 @@ __attribute__((visibility("default"))) XLA_FFI_Error *turns(XLA_FFI_CallFrame *f
         metadata->api_version.minor_version = XLA_FFI_API_MINOR;
         return NULL;
     }
-    if (frame->args.size != 3 || frame->rets.size != 1 || frame->attrs.size != 1)
-        return refuse(frame->api, "turns: wrong number of operands, results or attributes");
-    const XLA_FFI_Scalar *steps = frame->attrs.attrs[0];
-    if (frame->attrs.types[0] != XLA_FFI_AttrType_SCALAR || steps->dtype != XLA_FFI_DataType_S64)
-        return refuse(frame->api, "turns: steps must be an int64");
+    if (frame->args.size != 3 || frame->rets.size != 1)
+        return refuse(frame->api, "turns: wrong number of operands or results");
     const XLA_FFI_Buffer *given[3], *ret = frame->rets.rets[0];
     for (int i = 0; i < 3; i++) {
         given[i] = frame->args.args[i];
         if (given[i]->dtype != XLA_FFI_DataType_F64) return refuse(frame->api, "turns: operands must be float64");
     }
-    const double *y = given[0]->data, *p = given[1]->data, *go = given[2]->data;
+    const double *y = given[0]->data, *p = given[1]->data, *steps = given[2]->data;
     double *to = ret->data;
     int64_t n = 1, who[L];
     for (int64_t i = 0; i < given[2]->rank; i++) n *= given[2]->dims[i];
-    int count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (go[i] != 0.0)
-            who[count++] = i;
-        else
-            memcpy(to + i * S, y + i * S, S * sizeof(double));
-        if (count == L || (count && i == n - 1)) {
-            block(y, p, who, count, *(const int64_t *)steps->value, to);
-            count = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!(steps[i] >= 1.0)) memcpy(to + i * S, y + i * S, S * sizeof(double));
+    /* Those of as many steps together, so that no lane waits for another. */
+    for (double many = next(steps, n, 1.0); many < INFINITY; many = next(steps, n, nextafter(many, INFINITY))) {
+        int count = 0;
+        for (int64_t i = 0; i < n; i++) {
+            if (steps[i] == many) who[count++] = i;
+            if (count == L || (count && i == n - 1)) {
+                block(y, p, who, count, (int64_t)many, to);
+                count = 0;
+            }
         }
     }
     return NULL;

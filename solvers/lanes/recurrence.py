@@ -24,13 +24,11 @@ class Recurrence:
         self._target = f"trialtwin_{path.rpartition('/')[2]}"
         jax.ffi.register_ffi_target(self._target, jax.ffi.pycapsule(self._code.turns), platform="cpu")
 
-    def turns(
-        self, y: Any, p: Any, go: Any, steps: int, fallback: Callable[[Any, Any], Any] | None = None
-    ) -> jax.Array:
+    def turns(self, y: Any, p: Any, steps: Any, fallback: Callable[[Any, Any, Any], Any] | None = None) -> jax.Array:
         """The states of one patient after `steps` steps, (state,), counted from 0; inside jit, vmap and scan.
 
-        y: (state,); p: (parameter,). go: whether he is to be stepped at all; else y, at no cost.
-        fallback(y, p): the same in JAX; it gives the forward derivative.
+        y: (state,); p: (parameter,). steps: how many he takes, his own number; y, at no cost, where it is 0.
+        fallback(y, p, steps): the same in JAX; it gives the forward derivative.
         Raises ValueError for a wrong number of states or parameters.
         """
         y, p = jnp.asarray(y, float), jnp.asarray(p, float)
@@ -38,24 +36,24 @@ class Recurrence:
         if (y.shape, p.shape) != expected:
             raise ValueError(f"states and parameters have the shapes {y.shape} and {p.shape}; give {expected}")
 
-        def code(y: Any, p: Any, go: Any) -> jax.Array:
+        def code(y: Any, p: Any, steps: Any) -> jax.Array:
             call = jax.ffi.ffi_call(self._target, jax.ShapeDtypeStruct(y.shape, float), vmap_method="broadcast_all")
-            return call(y, p, go, steps=steps)
+            return call(y, p, steps)
 
-        go = jnp.asarray(go, float)
+        steps = jnp.asarray(steps, float)
         if fallback is None:
-            return code(y, p, go)
+            return code(y, p, steps)
         slow = fallback
         function = jax.custom_jvp(code)
 
         @function.defjvp
         def _derivative(primals: tuple, tangents: tuple) -> tuple:
             def reference(y: Any, p: Any) -> Any:
-                return jnp.where(primals[2], slow(y, p), y)
+                return slow(y, p, primals[2])
 
             return function(*primals), jax.jvp(reference, primals[:2], tangents[:2])[1]
 
-        return function(y, p, go)
+        return function(y, p, steps)
 
 
 _made: dict[Program, Recurrence | None] = {}

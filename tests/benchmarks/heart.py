@@ -86,7 +86,7 @@ def programs() -> dict[str, tuple[lanes.Program, np.ndarray]]:
 
 
 def by_code(code: Recurrence, states: np.ndarray, numbers: np.ndarray) -> Callable[[], Any]:
-    run = jax.jit(jax.vmap(lambda y, p: code.turns(y, p, 1.0, STEPS)))
+    run = jax.jit(jax.vmap(lambda y, p: code.turns(y, p, STEPS)))
     return lambda: jax.block_until_ready(run(states, numbers))
 
 
@@ -126,7 +126,9 @@ def baselines() -> Callable[[dict[str, np.ndarray]], np.ndarray]:
         seen = twin.observe(y, p, 0.0)
         inside = [(seen[item.name] >= item.bounds[0]) & (seen[item.name] <= item.bounds[1]) for item in twin.outputs]
         finite = jnp.all(jnp.isfinite(jnp.stack(list(seen.values())))) & jnp.all(jnp.isfinite(y.row))
-        found = jnp.where(jnp.all(jnp.stack(inside)), twin.trouble(y, p), int(Status.OUT_OF_BOUNDS))
+        own = twin.trouble(y, p)
+        inner = jnp.where(jnp.all(jnp.stack(inside)), int(Status.OK), int(Status.OUT_OF_BOUNDS))
+        found = jnp.where(own > int(Status.OK), own, inner)
         return jnp.where(finite, found, int(Status.NOT_FINITE))
 
     run = jax.jit(jax.vmap(one))

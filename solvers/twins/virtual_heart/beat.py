@@ -1,8 +1,9 @@
 """A beat: the heart in its circulation, step by step, for one patient.
 
-All of a step is in scalars of one patient, so that the same code runs under vmap and is turned into C. Every beat has
-the same number of steps, whatever its length. Lengths and contractility by Adams and Bashforth's second order (Euler in
-the first step of a beat), valves linearly implicit, volumes by the mean of flows before and after.
+All of a step is in scalars of one patient, so that the same code runs under vmap and is turned into C. Beats have the
+same number of steps whatever their length, and a multiple of it where they are longer than a second. Lengths and
+contractility by Adams and Bashforth's second order (Euler in the first step of a beat), valves linearly implicit,
+volumes by the mean of flows before and after.
 """
 
 import functools
@@ -20,6 +21,8 @@ from solvers.twins.virtual_heart.layout import Layout
 from solvers.twins.virtual_heart.seen import watched
 
 STEPS = 425  # 2 ms at 0.85 s
+LONGEST = 1.0  # s, of a beat in STEPS steps: from about 3 ms on the scheme is unstable
+MOST = 8  # times STEPS: a beat of eight seconds
 LEAST_V = 1e-7  # m3
 
 
@@ -63,6 +66,10 @@ class Beat(NamedTuple):
 
     layout: Layout = Layout()
     n_step: int = STEPS
+
+    def steps(self, c: Any) -> Any:
+        """How many steps this patient's beat has, n_step times a whole number."""
+        return self.n_step * jnp.clip(jnp.ceil(c.cycle / LONGEST), 1.0, MOST)
 
     def now(self, s: Any, c: Any) -> Now:
         """All that follows from the state s."""
@@ -113,12 +120,12 @@ class Beat(NamedTuple):
     def step(self, i: Any, y: Lived, c: Any) -> Lived:
         """One step: the i-th of a beat, from 0."""
         state, now = self._moved(i, y.state, c)
-        dt = y.state.cycle * (1.0 / self.n_step)
+        dt = y.state.cycle * (1.0 / self.steps(c))
         return Lived(state, watched(y.seen, now, i * dt, dt, y.state, state, c, self.layout))
 
     def _moved(self, i: Any, s: Any, c: Any) -> tuple[Any, Now]:
         """The state a step on, and what followed from it before."""
-        dt = s.cycle * (1.0 / self.n_step)
+        dt = s.cycle * (1.0 / self.steps(c))
         now = self.now(s, c)
         new = self._flowed(now, s, c, dt) | self._contracted(now, i, s, c, dt)
         new |= {"V_S": now.at.V_S, "Y": now.at.Y, "p_LV": now.p["LV"], "p_RV": now.p["RV"]}
@@ -202,24 +209,28 @@ class Beat(NamedTuple):
         row = jnp.concatenate([_changed(x, before, control.begun(before, c)), zero])
         row = self._turned(step, shape, row, c, numbers, go)
         lived = shape.unflatten(list(row))
-        after = control.after(lived.state, lived.seen, c, self.n_step)
+        after = control.after(lived.state, lived.seen, c, self.steps(c))
         return _changed(row[: len(before)], lived.state, after), lived.seen
 
     def _turned(self, step: str, shape: Any, row: Any, c: Any, numbers: Any, go: Any) -> Any:
         """All steps of a beat, in machine code where there can be any. row: Lived as one row, of the tree `shape`."""
         kind: Any = type(c)
 
-        def scanned(row: Any, numbers: Any) -> Any:
+        def scanned(row: Any, numbers: Any, steps: Any) -> Any:
             constants = kind(*numbers)
 
             def one(y: Lived, i: Any) -> tuple[Lived, None]:
                 return getattr(self, step)(i, y, constants), None
 
-            steps = jnp.arange(self.n_step, dtype=float)
-            return jnp.stack(jax.tree.leaves(jax.lax.scan(one, shape.unflatten(list(row)), steps)[0]))
+            def some(k: Any, row: Any) -> Any:
+                numbered = k * self.n_step + jnp.arange(self.n_step, dtype=float)
+                return jnp.stack(jax.tree.leaves(jax.lax.scan(one, shape.unflatten(list(row)), numbered)[0]))
 
+            return jax.lax.fori_loop(0, jnp.round(steps / self.n_step).astype(int), some, row)
+
+        steps = jnp.where(go, self.steps(c), 0.0)
         machine = _machine(self, step, shape, kind)
-        return machine.turns(row, numbers, go, self.n_step, scanned) if machine else scanned(row, numbers)
+        return machine.turns(row, numbers, steps, scanned) if machine else scanned(row, numbers, steps)
 
     def beats(self, state: Any, c: Any, n: Any) -> Lived:
         """n beats; Seen is of the last."""
@@ -243,15 +254,18 @@ class Beat(NamedTuple):
         fibre [Pa], by patch.
         """
 
-        def one(y: Lived, i: Any) -> tuple[Lived, dict[str, Any]]:
+        steps = self.steps(c)
+        finer = jnp.round(steps / self.n_step)
+
+        def one(y: Lived, k: Any) -> tuple[Lived, dict[str, Any]]:
             now = self.now(y.state, c)
-            seen = {"time": i * y.state.cycle / self.n_step}
+            seen = {"time": k * y.state.cycle / self.n_step}
             for symbol in ("p", "V", "q", "T", "ls"):
                 seen |= {f"{symbol}_{name}": value for name, value in getattr(now, symbol).items()}
             for wall, patches in self.layout.walls.items():
                 for name in patches:
                     seen[f"stress_{name}"] = 2.0 * now.T[wall] * now.Am[name] / getattr(c, f"Vw_{name}")
-            return self.step(i, y, c), seen
+            return jax.lax.fori_loop(0, finer.astype(int), lambda j, y: self.step(k * finer + j, y, c), y), seen
 
         start = Lived(control.begun(state, c), self.nothing())
         return jax.lax.scan(one, start, jnp.arange(self.n_step, dtype=float))[1]

@@ -36,7 +36,7 @@ def begun(state: Any, c: Any) -> Any:
     return state._replace(cycle=c.cycle / (1.0 - RATE * c.control_g * state.x_b), fac=fac)
 
 
-def after(state: Any, seen: Any, c: Any, n_step: int) -> Any:
+def after(state: Any, seen: Any, c: Any, n_step: Any) -> Any:
     """The state after a beat, with the resistance and the balance of veins and arteries that the homeostat sets.
 
         fac = (MAP / MAP0)^e        r = exp(e (1 - q / q0))        p0 <- p0 / (r^(1/k) fac)

@@ -111,11 +111,12 @@ def _trouble(settled: Settled) -> Any:
     least = functools.reduce(jnp.minimum, [getattr(settled.seen, f"V_min_{name}") for name in CHAMBERS])
     bound = (settled.seen.clamped > 0.0) | (least <= 1.001 * LEAST_V)
     status = jnp.where(bound, int(Status.OUT_OF_SHAPE), status)
+    status = jnp.where(settled.reached, status, int(Status.UNREACHED))
     return jnp.where(finite, status, int(Status.NOT_FINITE))
 
 
 def _seen(settled: Settled, c: Any, activation: Activation) -> dict[str, Any]:
-    o = observed(settled.state, settled.seen, c, BEAT.layout, BEAT.n_step)
+    o = observed(settled.state, settled.seen, c, BEAT.layout, BEAT.steps(c))
     found = {name: o[symbol] for name, symbol in SYMBOLS.items()}
     joules = 133.322 * ML
     found |= {"oxygen_demand": o["PVA"] * joules * o["HR"], "external_work": o["LV_work"] * joules}

@@ -30,7 +30,7 @@ UNITS = {
 }
 
 
-def observed(state: Any, seen: Any, c: Any, layout: Layout, n_step: int) -> dict[str, Any]:
+def observed(state: Any, seen: Any, c: Any, layout: Layout, n_step: Any) -> dict[str, Any]:
     """Values of UNITS by name, of the beat that ended in `state`.
 
     EDV and ESV are the extremes; LVEDP and strains are from the onset of ventricular activation, and a wall's strain is
@@ -86,7 +86,7 @@ def sound(state: Any, seen: Any) -> Any:
     return finite & (seen.clamped == 0.0) & (seen.V_max_LV <= LARGEST)
 
 
-def patches(state: Any, seen: Any, c: Any, layout: Layout, n_step: int) -> dict[str, dict[str, Any]]:
+def patches(state: Any, seen: Any, c: Any, layout: Layout, n_step: Any) -> dict[str, dict[str, Any]]:
     """By patch: strain_min from onset [%], work done on the blood by a volume of it [kJ/m3 a beat], fibre stress over
     the beat and at onset, stress_mean and stress_onset [kPa]."""
     found = {}

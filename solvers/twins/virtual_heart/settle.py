@@ -15,12 +15,14 @@ RANK = 1e-7  # directions that add less than this share are noise
 BOLD = 0.1  # of a volume or the resistance: how far one extrapolation may move it
 WORSE = 2.0  # times the change of the beat before: the extrapolation is undone
 SETTLED = 1e-9  # of all blood, of the resistance: the distance that is left, as extrapolation sees it
+# What no homeostat reaches by: blood that stretches the vessels [m3], and a share of the resistance it began with.
+MOST_BLOOD, LEAST_RESISTANCE = 5e-3, 0.02
 SLOW = (*(f"V_{name}" for name in CAVITIES), "p0", "fac", "x_b")  # the rest follows these within a beat or two
 
 
 class Settled(NamedTuple):
     """state, row: at the end of the last beat, by names and as one row; seen: of it. beats: how many it took.
-    converged: whether it is there.
+    converged: whether it is there. reached: whether the homeostat kept within what is possible on its way.
 
     change: of the last beat; left: the distance from the steady state; both as shares of all blood, or of resistance.
     """
@@ -32,6 +34,7 @@ class Settled(NamedTuple):
     change: Any
     left: Any
     converged: Any
+    reached: Any
 
 
 class _Search(NamedTuple):
@@ -103,16 +106,20 @@ def settle(beat: Beat, state: Any, c: Any, most: int = 200) -> Settled:
             left=jnp.where(ready, size(end - old + move), jnp.inf),
         )
 
-    def going(s: _Search) -> Any:
-        return (s.beats < most - 1) & (jnp.maximum(s.left, s.change) > SETTLED)
+    def possible(x: Any) -> Any:
+        kept = x[slow[len(CAVITIES)]] > LEAST_RESISTANCE * state.p0
+        return kept & (jnp.sum(x[volumes]) < MOST_BLOOD)
 
-    far, many = jnp.asarray(jnp.inf), jnp.zeros((MEMORY, len(state)))
+    def going(s: _Search) -> Any:
+        return (s.beats < most - 1) & possible(s.after[-1]) & (jnp.maximum(s.left, s.change) > SETTLED)
+
+    far, many = jnp.asarray(jnp.inf), jnp.tile(start, (MEMORY, 1))
     s = _Search(start, jnp.zeros((MEMORY, len(slow))), many, 0, start, far, jnp.asarray(False), 0, far, far)
     s = jax.lax.while_loop(going, one, s)
     # One beat more, to look at.
     row, seen = beat.whole(s.after[-1], c, numbers)
     converged = jnp.maximum(s.left, s.change) <= SETTLED
-    return Settled(type(state)(*row), row, seen, s.beats + 1, s.change, s.left, converged)
+    return Settled(type(state)(*row), row, seen, s.beats + 1, s.change, s.left, converged, possible(s.after[-1]))
 
 
 def _least_squares(columns: Any, target: Any) -> Any:
