@@ -27,12 +27,12 @@ def read(small_run: Path) -> Results:
 
 @pytest.fixture(params=twins.names())
 def short(request) -> Study:
-    """A study of a few days of every twin there is."""
+    """A short study of every twin there is."""
     model = twins.load(request.param)
     output, action = model.outputs[0], model.actions[0]
     # What devices show is looked at every few minutes, of people who wear them.
     worn = any(each.device for each in model.outputs)
-    people, tick, visits = ("type-1-adults", "5 min", "0, 1") if worn else ("us-adults", "12 h", "0, 1, 3")
+    people, tick, visits = ("type-1-adults", "5 min", "0, 4 h") if worn else ("us-adults", "12 h", "0, 1 days")
     low, high = (f"policy: fixed-oral, dose: {dose} {action.unit}, every: {h} h" for dose, h in ((2, 24), (4, 12)))
     if worn:
         low, high = "policy: basal-bolus", "policy: basal-bolus, bolus: 120 %"
@@ -44,8 +44,8 @@ def short(request) -> Study:
     twin: {model.name}
     population: {{reference: {people}, size: 64}}
     tick: {tick}
-    record: every 12 h
-    visits: {visits} days
+    record: every {"1 h" if worn else "12 h"}
+    visits: {visits}
     arms:
       low: {{{low}}}
       high: {{{high}}}

@@ -44,14 +44,29 @@ def tick(twin):
     return 1 / 12 if any(output.device for output in twin.outputs) else TICK
 
 
+WIDTH = 64
+
+
 @functools.cache
 def _engine(name):
     twin = twins.load(name)
     return choose(twin, still(twin, amount(twin)), plan(twin), 1, np.arange(4), values(twin, 4))
 
 
-def engine(twin):
-    return _engine(twin.name)
+@functools.cache
+def _compiled(name, amount, taken, by_patient):
+    twin = twins.load(name)
+    policy = still(twin, amount)._replace(by_patient=by_patient)
+    return solver(twin, policy, plan(twin)._replace(taken=taken), 1, _engine(name), WIDTH)
+
+
+def lived(twin, amount, given, taken=1.0, by_patient=True):
+    """Lives of the first patients, as many as there are values, with that amount at every tick."""
+    count = len(given[twin.parameters[0].name])
+    solve = _compiled(twin.name, amount, taken, by_patient)
+    parts = [range(start, min(start + WIDTH, count)) for start in range(0, count, WIDTH)]
+    blocks = [solve(np.array(part), {name: of[part] for name, of in given.items()}) for part in parts]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *blocks)
 
 
 def test_its_name_is_that_of_its_file(twin):
@@ -73,7 +88,7 @@ def test_names_are_unique(twin):
 
 
 def test_the_typical_patient_lives(twin):
-    lives = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 8)(np.arange(8), values(twin, 8))
+    lives = lived(twin, amount(twin), values(twin, 8))
     assert (lives.status == Status.OK).all()
     for recorded in lives.recorded.values():
         assert recorded.shape == (8, 5)
@@ -81,8 +96,7 @@ def test_the_typical_patient_lives(twin):
 
 
 def test_an_action_changes_what_is_seen(twin):
-    idle = solver(twin, still(twin), plan(twin), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
-    treated = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
+    idle, treated = lived(twin, 0.0, values(twin, 2)), lived(twin, amount(twin), values(twin, 2))
     assert any(not np.allclose(idle.recorded[name], treated.recorded[name]) for name in idle.recorded)
 
 
@@ -96,13 +110,9 @@ def test_two_half_ticks_are_one_tick(twin):
 
 
 def test_what_the_clinic_does_is_not_missed(twin):
-    own = solver(twin, still(twin, amount(twin)), plan(twin)._replace(taken=0.0), 1, engine(twin), 2)(
-        np.arange(2), values(twin, 2)
-    )
-    clinic = still(twin, amount(twin))._replace(by_patient=False)
-    given = solver(twin, clinic, plan(twin)._replace(taken=0.0), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
-    treated = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
-    idle = solver(twin, still(twin), plan(twin), 1, engine(twin), 2)(np.arange(2), values(twin, 2))
+    two = values(twin, 2)
+    own, given = (lived(twin, amount(twin), two, 0.0, by_patient) for by_patient in (True, False))
+    treated, idle = lived(twin, amount(twin), two), lived(twin, 0.0, two)
     for name in treated.recorded:
         assert np.array_equal(given.recorded[name], treated.recorded[name])
         assert np.array_equal(own.recorded[name], idle.recorded[name])
@@ -111,8 +121,7 @@ def test_what_the_clinic_does_is_not_missed(twin):
 def test_a_patient_without_finite_parameters_is_a_status_and_spares_his_neighbours(twin):
     sick = values(twin, 4)
     sick[twin.parameters[0].name][2] = math.nan
-    lives = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 4)(np.arange(4), sick)
-    healthy = solver(twin, still(twin, amount(twin)), plan(twin), 1, engine(twin), 4)(np.arange(4), values(twin, 4))
+    lives, healthy = lived(twin, amount(twin), sick), lived(twin, amount(twin), values(twin, 4))
     assert lives.status.tolist() == [1, 1, int(Status.BAD_PARAMETER), 1]
     for name, recorded in lives.recorded.items():
         assert np.array_equal(recorded[[0, 1, 3]], healthy.recorded[name][[0, 1, 3]])
@@ -120,9 +129,7 @@ def test_a_patient_without_finite_parameters_is_a_status_and_spares_his_neighbou
 
 def test_measurement_error_has_the_declared_spread(twin):
     count = 512
-    lives = solver(twin, still(twin, amount(twin)), plan(twin), 3, engine(twin), count)(
-        np.arange(count), values(twin, count)
-    )
+    lives = lived(twin, amount(twin), values(twin, count))
     for output in twin.outputs:
         true = lives.recorded[output.name][:, -1]
         measured = lives.measured[output.name][:, -1]

@@ -216,10 +216,10 @@ def _endpoints(source: Document, file: StudyFile, twin: Twin, plan: Plan) -> dic
     if "primary" not in file.endpoints:
         source.refuse(("endpoints",), "there is no endpoint 'primary'; add it")
     endpoints: dict[str, Endpoint] = {}
-    days = f"{plan.ticks * plan.tick / 24:g} days"
+    end = f"{plan.ticks * plan.tick:.15g} h"
     for name, entry in file.endpoints.items():
         if isinstance(entry, dict) and "until" not in entry and "responder" not in entry:
-            entry = entry | {"until": days}
+            entry = entry | {"until": end}
         try:
             each = endpoint(name, entry, endpoints, twin, plan.outcomes)
         except ValueError as error:
