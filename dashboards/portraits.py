@@ -37,10 +37,17 @@ class Portrait(NamedTuple):
 
 
 def portrait(twin: Twin) -> Portrait | None:
-    """The twin's own pictures; None where it has none, or cannot be probed."""
+    """The twin's own pictures, or those of the first of its parts that has some; None where there are none."""
+    for part, each in twin.parts.items():
+        if of := portrait(each):
+            return of._replace(see=functools.partial(_of_part, of, part))
     if twin.probe is None or twin.name not in OF:
         return None
     return importlib.import_module(OF[twin.name]).portrait
+
+
+def _of_part(of: Portrait, part: str, probed: Mapping[str, Any]) -> Any:
+    return of.see(probed[part])
 
 
 def picture(results: Results, name: str, arm: str, patient: Who, *changes: Change) -> go.Figure:

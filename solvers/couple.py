@@ -235,6 +235,13 @@ def _in_turn(parts: Parts, links: tuple[Link, ...], couplings: tuple[Coupling, .
             after[part] = each.twin.advance(getattr(y, part), of(part), each.action(action), time, tick)
         return state(**after)
 
+    probes = {part: each.twin.probe for part, each in parts.items() if each.twin.probe}
+
+    def probe(y: Any, p: Any, action: Any) -> dict[str, Any]:
+        """By part; a test takes no time, and finds every concentration as it is."""
+        of = patients(parts, links, y._asdict(), p, 0.0)
+        return {part: of_it(getattr(y, part), of(part), parts[part].action(action)) for part, of_it in probes.items()}
+
     by = {part: ADAPTIVE if each.twin.ode else each.twin.method for part, each in parts.items()}
     told = ", then ".join(f"{part} by {by[part]}" for part in order)
     return {
@@ -242,6 +249,7 @@ def _in_turn(parts: Parts, links: tuple[Link, ...], couplings: tuple[Coupling, .
         "advance": advance,
         "observe": lambda y, p, time: _observed(parts, links, y._asdict(), p, time),
         "trouble": _trouble(parts),
+        "probe": probe if probes else None,
         "method": f"in turn over every tick: {told}",
     }
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dashboards import portraits
 from solvers import twins
 from solvers.couple import composed
 from solvers.coupling import Coupling
@@ -171,9 +172,9 @@ def test_a_drug_reaches_the_heart(twin):
     def treated(given, amount):
         p = both.namespace(given)
         y = both.advance(both.initial(p), p, both.action(dose=amount), 0.0, 4.0)
-        return both.observe(y, p, 4.0), both.trouble(y, p)
+        return both.observe(y, p, 4.0), both.trouble(y, p), both.probe(y, p, both.action(dose=0.0))
 
-    seen, trouble = jax.jit(jax.vmap(treated))(values, dose)
+    seen, trouble, probed = jax.jit(jax.vmap(treated))(values, dose)
     c = np.asarray(seen["concentration"])
     assert (np.diff(c) > 5.0).all()
     expected = both.typical()["resting_heart_rate"] * (1.0 + 0.4 * c / (12.0 + c))
@@ -182,3 +183,9 @@ def test_a_drug_reaches_the_heart(twin):
     for name in ("filling_time", "end_diastolic_volume", "stroke_volume"):
         assert (np.diff(seen[name]) < 0.0).all(), name
     assert (np.asarray(trouble) == Status.OK).all()
+    # Its pictures are of the heart as the drug makes it.
+    assert set(probed) == {"heart"}
+    for i in (0, 2):
+        beat = portraits.portrait(both).see(jax.tree.map(lambda each, i=i: each[i], jax.device_get(probed)))
+        np.testing.assert_allclose(6e4 / beat.cycle, seen["heart_rate"][i], rtol=1e-6)
+        assert np.ptp(beat.volume["LV"]) == pytest.approx(float(seen["stroke_volume"][i]), rel=0.01)
