@@ -2,6 +2,6 @@
 
 from solvers.lanes.library import Library, Marched, library, reason
 from solvers.lanes.program import Program, program
-from solvers.lanes.recurrence import Recurrence, recurrence
+from solvers.lanes.recurrence import Recurrence, recurrence, recurrences
 
-__all__ = ["Library", "Marched", "Program", "Recurrence", "library", "program", "reason", "recurrence"]
+__all__ = ["Library", "Marched", "Program", "Recurrence", "library", "program", "reason", "recurrence", "recurrences"]

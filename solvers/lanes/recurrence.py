@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -62,13 +63,24 @@ _made: dict[Program, Recurrence | None] = {}
 def recurrence(program: Program) -> Recurrence | None:
     """Machine code of a program whose slopes are the states' next values and whose time is the number of the step;
     None where there can be none. Raises ValueError for a program with outputs or tables."""
-    if program.outputs or program.tables:
-        raise ValueError("a recurrence has states and parameters alone; give a program without outputs and tables")
-    if program not in _made:
-        try:
-            if program.unknown or jax.default_backend() != "cpu":
-                raise NoCompiler("no C for it")
-            _made[program] = Recurrence(program, str(built(turning(program), SCHEDULED)))
-        except (NoCompiler, OSError):  # OSError: a folder that may not hold code
-            _made[program] = None
-    return _made[program]
+    return recurrences(program)[0]
+
+
+def recurrences(*programs: Program) -> list[Recurrence | None]:
+    """`recurrence` of each, compiled side by side."""
+    for program in programs:
+        if program.outputs or program.tables:
+            raise ValueError("a recurrence has states and parameters alone; give a program without outputs and tables")
+    new = [program for program in programs if program not in _made]
+    with ThreadPoolExecutor(max(len(new), 1)) as threads:  # each waits for a compiler
+        _made.update(zip(new, threads.map(_recurrence, new), strict=True))
+    return [_made[program] for program in programs]
+
+
+def _recurrence(program: Program) -> Recurrence | None:
+    try:
+        if program.unknown or jax.default_backend() != "cpu":
+            raise NoCompiler("no C for it")
+        return Recurrence(program, str(built(turning(program), SCHEDULED)))
+    except (NoCompiler, OSError):  # OSError: a folder that may not hold code
+        return None

@@ -229,7 +229,7 @@ class Beat(NamedTuple):
             return jax.lax.fori_loop(0, jnp.round(steps / self.n_step).astype(int), some, row)
 
         steps = jnp.where(go, self.steps(c), 0.0)
-        machine = _machine(self, step, shape, kind)
+        machine = _machines(self, kind)[step]
         return machine.turns(row, numbers, steps, scanned) if machine else scanned(row, numbers, steps)
 
     def beats(self, state: Any, c: Any, n: Any) -> Lived:
@@ -288,11 +288,18 @@ def _changed(row: Any, before: Any, after: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=16)
-def _machine(beat: Beat, step: str, shape: Any, constants: Any) -> lanes.Recurrence | None:
-    """Machine code of one kind of step. shape: the tree of what it takes and gives; constants: the class of c."""
-    names = [f"y{k}" for k in range(shape.num_leaves)]
+def _machines(beat: Beat, constants: Any) -> dict[str, lanes.Recurrence | None]:
+    """Machine code of each kind of step. constants: the class of c."""
+    state = names.state_type(beat.layout)
+    before = state(*state._fields)  # names in place of numbers
+    kinds = {"step": names.seen_start(beat.layout), "brief_step": Means(0.0, 0.0)}
+    programs = []
+    for step, nothing in kinds.items():
+        shape = jax.tree.structure(Lived(before, nothing))
 
-    def flat(i: Any, y: tuple, p: tuple) -> tuple:
-        return tuple(jax.tree.leaves(getattr(beat, step)(i, shape.unflatten(y), constants(*p))))
+        def flat(i: Any, y: tuple, p: tuple, step: str = step, shape: Any = shape) -> tuple:
+            return tuple(jax.tree.leaves(getattr(beat, step)(i, shape.unflatten(y), constants(*p))))
 
-    return lanes.recurrence(lanes.program(flat, lambda i, y, p: (), names, constants._fields))
+        fields = [f"y{k}" for k in range(shape.num_leaves)]
+        programs.append(lanes.program(flat, lambda i, y, p: (), fields, constants._fields))
+    return dict(zip(kinds, lanes.recurrences(*programs), strict=True))
