@@ -295,7 +295,7 @@ def _machines(beat: Beat, constants: Any) -> dict[str, lanes.Recurrence | None]:
     kinds = {"step": names.seen_start(beat.layout), "brief_step": Means(0.0, 0.0)}
     programs = []
     for step, nothing in kinds.items():
-        shape = jax.tree.structure(Lived(before, nothing))
+        shape: Any = jax.tree.structure(Lived(before, nothing))
 
         def flat(i: Any, y: tuple, p: tuple, step: str = step, shape: Any = shape) -> tuple:
             return tuple(jax.tree.leaves(getattr(beat, step)(i, shape.unflatten(y), constants(*p))))
