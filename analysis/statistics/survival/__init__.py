@@ -1,0 +1,1 @@
+"""Times to events: how long until, in whom sooner, and by how much."""
