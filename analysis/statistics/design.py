@@ -50,7 +50,10 @@ def build(
     terms: Sequence[Term],
     rows: int = 1,
 ) -> Design:
-    """The design of those terms. used: bool, its last `rows` dimensions being rows; factors, covariates: of its shape."""
+    """The design of those terms. used: bool, its last `rows` dimensions being rows.
+
+    factors, covariates: of the shape of used. Raises ValueError for a term that names what is neither.
+    """
     known = [*factors, *covariates]
     for name in itertools.chain(*terms):
         if name not in known:
@@ -176,7 +179,7 @@ def read(
     covariates: Mapping[str, Any] | None,
     *inner: str,
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Values (..., *inner), factors with the arms (where there are any) among them, and covariates, all of the shape of the values.
+    """Values (..., *inner), factors with the arms (where there are any) among them, and covariates, all of one shape.
 
     Factors and covariates are one number a subject, or one for each of the inner dimensions.
     """

@@ -32,9 +32,7 @@ def linear(fit: Fit, rows: np.ndarray, alpha: float, sided: int) -> Estimate:
         slopes = ((rows[:, None] @ fit.slopes) * rows[:, None]).sum(-1)
         df = np.where(told, 2 * plain**2 / np.einsum("ril,rij,rjl->rl", slopes, fit.spread, slopes), np.nan)
         statistic = value / se
-    trouble = np.where(
-        fit.trouble[:, None] > 0, fit.trouble[:, None], troubled(value.shape, (~told, Trouble.SINGULAR))
-    )
+    trouble = np.where(fit.trouble[:, None] > 0, fit.trouble[:, None], troubled(value.shape, (~told, Trouble.SINGULAR)))
     return interval(value, se, stats.t(df), statistic, alpha, sided, fit.subjects[:, None], df, trouble)
 
 

@@ -116,9 +116,7 @@ def _block(
     active = (structure.support & seen[:, :, None]).any((3, 4)).reshape(replicates, -1)
     able = ~few & ~exact & active.any(-1)
     begin = structure.start(near).reshape(replicates, -1)
-    parameters, converged, steps = _maximise(
-        begin, able, data, kept[:, own], structure, groups, restricted, active
-    )
+    parameters, converged, steps = _maximise(begin, able, data, kept[:, own], structure, groups, restricted, active)
     point = evaluate(parameters, data, kept[:, own], structure, groups, restricted)
     shape, definite = _information(point.observed if information == "observed" else point.expected, point, active)
     trouble = troubled(
@@ -178,9 +176,7 @@ def _block(
     )
 
 
-def _near(
-    rest: np.ndarray, used: np.ndarray, group: np.ndarray, groups: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _near(rest: np.ndarray, used: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
     """Covariance of visits from the pairs at hand, made positive definite, and which pairs there are."""
     visits = rest.shape[-1]
     near = np.empty((len(rest), groups, visits, visits))
@@ -205,9 +201,7 @@ def _near(
     return near, seen
 
 
-def _information(
-    hessian: np.ndarray, point: Point, active: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _information(hessian: np.ndarray, point: Point, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inverse of a matrix of second derivatives, 0 for what is not active, and whether it is positive definite."""
     both = active[:, :, None] & active[:, None, :]
     eye = np.eye(active.shape[-1])
@@ -261,9 +255,7 @@ def _maximise(
     return parameters, converged, steps
 
 
-def _adjusted(
-    point: Point, spread: np.ndarray, data: Moments, groups: int, second: bool
-) -> np.ndarray:
+def _adjusted(point: Point, spread: np.ndarray, data: Moments, groups: int, second: bool) -> np.ndarray:
     """Covariance of the coefficients, for the uncertainty of the parameters.
 
         C + 2 C {sum_ij w_ij (Q_ij - P_i C P_j - R_ij / 4)} C,   w: covariance of the parameters

@@ -113,7 +113,9 @@ def evaluate(
 def _twice(product: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """tr(D_i D_j M), symmetrised: (replicate, pattern, parameter, parameter)."""
     shape = (*product.shape[:3], -1)
-    traces = product.reshape(shape) @ np.swapaxes((matrix[:, :, None] @ product).swapaxes(-1, -2).reshape(shape), -1, -2)
+    traces = product.reshape(shape) @ np.swapaxes(
+        (matrix[:, :, None] @ product).swapaxes(-1, -2).reshape(shape), -1, -2
+    )
     return (traces + np.swapaxes(traces, -1, -2)) / 2
 
 

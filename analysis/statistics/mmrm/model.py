@@ -110,9 +110,7 @@ def fitted(
     known = np.unique(codes[~np.isnan(codes)])
     group = np.searchsorted(known, codes[..., 0]) if by_arm else np.zeros(y.shape[:2], int)
     group = np.where(whole.any(-1), group, 0)
-    told = fit(
-        y, used, made.matrix, group, whole.any(-1).sum(-1), chosen, method == "reml", degrees, information
-    )
+    told = fit(y, used, made.matrix, group, whole.any(-1).sum(-1), chosen, method == "reml", degrees, information)
     names = chosen.names
     if by_arm:
         names = tuple(f"{name} arm {code:g}" for code in known for name in names)
@@ -142,8 +140,14 @@ def arm_means(model: Model, alpha: float = 0.05, margins: str = "equal") -> Esti
 
 
 def combined(model: Model, rows: Any, alpha: float = 0.05, sided: int = 2) -> Estimate:
-    """Any linear functions (row, column) of the coefficients, by the columns of `model.design`; arrays (..., row)."""
-    given = np.broadcast_to(np.asarray(rows, float), (len(model.present), *np.shape(rows)))
+    """Any linear functions of the coefficients, by the columns of `model.design`; each array (..., row).
+
+    rows: (row, column), or of every replicate, (replicate, row, column).
+    """
+    given = np.asarray(rows, float)
+    if given.ndim < 2 or given.shape[-1] != len(model.design.columns):
+        raise ValueError(f"rows has {given.shape=}; give (row, column) of the {len(model.design.columns)} columns")
+    given = np.broadcast_to(given, (len(model.present), *given.shape[-2:]))
     none = np.zeros(given.shape[:2], bool)
     return _shaped(model, functions.linear(model.fit, given, alpha, sided), none, (given.shape[1],))
 

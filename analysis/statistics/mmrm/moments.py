@@ -22,9 +22,9 @@ class Moments(NamedTuple):
 
 
 def moments(x: np.ndarray, y: np.ndarray, used: np.ndarray, group: np.ndarray) -> Moments:
-    """Cross products of x (replicate, subject, visit, column) and y, both 0 where not used; group: (replicate, subject).
+    """Cross products of x (replicate, subject, visit, column) and y, both 0 where not used.
 
-    used: (replicate, subject, visit) bool.
+    used: (replicate, subject, visit) bool; group: (replicate, subject).
     """
     replicates, _, visits, columns = x.shape
     codes = (used * 2 ** np.arange(visits)).sum(-1) + group * 2**visits
@@ -46,7 +46,7 @@ def moments(x: np.ndarray, y: np.ndarray, used: np.ndarray, group: np.ndarray) -
 
 
 def weighted(data: Moments, weights: np.ndarray) -> np.ndarray:
-    """sum_i Z_i' W_i Z_i of symmetric weights (replicate, ..., pattern, visit, visit): (replicate, ..., entry, entry)."""
+    """sum_i Z_i' W_i Z_i, (replicate, ..., entry, entry), of symmetric W (replicate, ..., pattern, visit, visit)."""
     packed = weights[..., data.pairs[0], data.pairs[1]]
     inner = packed.shape[1:-2]
     flat = packed.reshape(len(packed), int(np.prod(inner)), -1) @ data.sums
@@ -58,7 +58,7 @@ def weighted(data: Moments, weights: np.ndarray) -> np.ndarray:
 
 
 def traced(data: Moments, matrices: np.ndarray) -> np.ndarray:
-    """Of symmetric (replicate, matrix, entry, entry), sum_i z_ij' A z_ik by pattern: (replicate, matrix, pattern, j, k)."""
+    """sum_i z_ij' A z_ik by pattern, (replicate, matrix, pattern, j, k), of symmetric A (replicate, matrix, ...)."""
     twice = np.where(data.entries[0] == data.entries[1], 1.0, 2.0)
     packed = matrices[..., data.entries[0], data.entries[1]] * twice
     flat = data.sums @ np.swapaxes(packed, -1, -2)

@@ -23,7 +23,8 @@ class Structure(NamedTuple):
     """One structure at a number of visits.
 
     names: of its parameters, as SAS prints them. support: which elements each of them touches, (parameter, visit,
-    visit) bool. scales: whether a parameter is in squared units of the outcome, or a correlation, (parameter,) bool. start: parameters near a covariance matrix, (..., visit, visit). at: the covariance of parameters.
+    visit) bool. scales: which are in squared units of the outcome, (parameter,) bool; the others are correlations.
+    start: parameters near a covariance matrix, (..., visit, visit). at: the covariance of parameters.
     """
 
     names: tuple[str, ...]
