@@ -114,7 +114,7 @@ def dose_response(
     given = {DOSE: doses, **(covariates or {})}
     y, of, numbers = design.read(values, None, factors, given)
     fitted = _least_squares(y, of, numbers, [(), *((name,) for name in [*of, *numbers])], robust)
-    return _told(fitted, design.hypothesis(fitted.design, (DOSE,))[..., 0, :], (), alpha, sided)
+    return linear_model.linear(fitted, design.hypothesis(fitted.design, (DOSE,))[..., 0, :], alpha, sided)
 
 
 def type_three(
@@ -165,7 +165,6 @@ def _mean(fitted: Fit, arm: float, margins: str) -> np.ndarray:
 
 def _set(made: Design, arm: float) -> np.ndarray:
     """The design, (..., subject, column), had everybody been in that arm."""
-    place = int(np.flatnonzero(made.levels[ARM] == arm)[0])
     matrix = made.matrix.copy()
     twins = {(each.covariates, frozenset(each.levels.items())): i for i, each in enumerate(made.columns)}
     for i, column in enumerate(made.columns):
@@ -174,7 +173,7 @@ def _set(made: Design, arm: float) -> np.ndarray:
         others = {name: value for name, value in column.levels.items() if name != ARM}
         # The same column without the arm, which is there as a term of its own.
         alone = twins[column.covariates, frozenset(others.items())]
-        matrix[..., i] = made.matrix[..., alone] if column.levels[ARM] == place else 0.0
+        matrix[..., i] = made.matrix[..., alone] if made.levels[ARM][column.levels[ARM]] == arm else 0.0
     return matrix
 
 
@@ -182,9 +181,6 @@ def _told(
     fitted: Fit, rows: np.ndarray, arms: tuple, alpha: float, sided: int, added: np.ndarray | float = 0.0
 ) -> Estimate:
     """The estimate, which says where an arm of it is empty."""
-    found = linear_model.linear(fitted, rows, alpha, sided, added)
-    empty = np.zeros(found.value.shape, bool)
-    for arm in arms:
-        there = fitted.design.present[ARM][..., fitted.design.levels[ARM] == arm]
-        empty |= ~there.any(-1)
+    empty = design.empty(fitted.design, arms)
+    found = linear_model.linear(fitted, np.where(empty[..., None], np.nan, rows), alpha, sided, added)
     return found._replace(trouble=np.where(empty, int(Trouble.EMPTY_ARM), found.trouble))

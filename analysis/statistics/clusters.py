@@ -59,16 +59,16 @@ def clustered(
         if len(groups) > 1:
             parts = [(made.matrix[one][group], residual[one][group]) for group in groups]
             variance[one], df[one] = _robust(parts, fit.inverse[one], rows[one], kind)
-    known = estimable(rows[..., None, :], fit.inverse, fit.gram)[..., 0]
+    empty = design.empty(made, (a, b))
+    known = ~empty & estimable(rows[..., None, :], fit.inverse, fit.gram)[..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(known, (rows * fit.coefficient).sum(-1), np.nan)
         se = np.where(known & (fit.trouble == 0) & (variance > 0), np.sqrt(variance), np.nan)
         df = np.where(np.isnan(se), np.nan, df if satterthwaite else number - 1)
         statistic = value / se
-    empty = [~fit.design.present[ARM][..., made.levels[ARM] == code].any(-1) for code in (a, b)]
     trouble = troubled(
         value.shape,
-        (empty[0] | empty[1], Trouble.EMPTY_ARM),
+        (empty, Trouble.EMPTY_ARM),
         (number < 2, Trouble.TOO_FEW),
         (fit.trouble > 0, Trouble.CONSTANT),
         (~known, Trouble.SINGULAR),
@@ -81,9 +81,10 @@ def _robust(
     parts: list[tuple[np.ndarray, np.ndarray]], solved: np.ndarray, row: np.ndarray, kind: str
 ) -> tuple[float, float]:
     """Variance of a linear function and its degrees of freedom. parts: design and residuals of each cluster."""
-    scores, own, shared = [], [], []
+    scores, own, shared, weight = [], [], [], 0.0
     for x, e in parts:
         u = x @ solved @ row
+        weight += u @ u
         if kind == "CR1":
             u = u * np.sqrt(len(parts) / (len(parts) - 1))
         elif kind == "CR2":
@@ -94,7 +95,7 @@ def _robust(
         own.append(u @ u)
         shared.append(x.T @ u)
     spread = np.diag(own) - np.stack(shared) @ solved @ np.stack(shared).T
-    total = (spread**2).sum()
     # Clusters that are fitted exactly tell nothing.
-    df = np.trace(spread) ** 2 / total if total > 1e-20 * sum(own) ** 2 else np.nan
-    return float(np.square(scores).sum()), float(df)
+    if np.trace(spread) <= 1e-10 * weight:
+        return np.nan, np.nan
+    return float(np.square(scores).sum()), float(np.trace(spread) ** 2 / (spread**2).sum())

@@ -100,6 +100,13 @@ def mean(design: Design, at: Mapping[str, float], margins: str = "equal") -> np.
     return _row(design, (), weights)
 
 
+def empty(design: Design, arms: Sequence[float]) -> np.ndarray:
+    """Whether one of these arms has no row that is used, (...,) bool."""
+    present, codes = design.present[ARM], design.levels[ARM]
+    there = [present[..., codes == code].any(-1) for code in arms]
+    return ~np.all(there, axis=0)
+
+
 def hypothesis(design: Design, term: Term) -> np.ndarray:
     """Coefficients (..., row, column) whose being 0 says that a term has no effect, of type III.
 
@@ -117,7 +124,7 @@ def hypothesis(design: Design, term: Term) -> np.ndarray:
             difference = (every == place) - (every == np.argmax(present, -1)[..., None]).astype(float)
             weights[name] = np.where(present[..., place, None], difference, 0.0)
         rows.append(_row(design, numbers, weights, frozenset(own)))
-    return np.stack(rows, -2)
+    return np.stack(rows or [0 * _row(design, (), {})], -2)
 
 
 def _even(design: Design, name: str) -> np.ndarray:

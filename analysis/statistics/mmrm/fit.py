@@ -205,8 +205,8 @@ def _information(hessian: np.ndarray, point: Point, active: np.ndarray) -> tuple
     """Inverse of a matrix of second derivatives, 0 for what is not active, and whether it is positive definite."""
     both = active[:, :, None] & active[:, None, :]
     eye = np.eye(active.shape[-1])
-    own = np.sqrt(np.maximum(np.diagonal(point.expected, axis1=1, axis2=2), 1e-300))
-    own = np.where(active, own, 1.0)
+    diagonal = np.diagonal(point.expected, axis1=1, axis2=2)
+    own = np.sqrt(np.where(active & (diagonal > 1e-30), diagonal, 1.0))
     ratio = np.where(both, hessian / own[:, :, None] / own[:, None, :], eye)
     roots, vectors = np.linalg.eigh(np.where(np.isfinite(ratio), ratio, 0.0))
     definite = roots[:, 0] > FLAT
@@ -246,7 +246,7 @@ def _maximise(
         move = -(shape @ point.gradient[:, :, None])[..., 0]
         step[todo[better]] = move[better]
         length = -(point.gradient * move).sum(-1)
-        done = better & definite & (length < SMALL)
+        done = better & (length < SMALL)
         parameters[todo[done]] += move[done]
         converged[todo[done]], steps[todo[done]] = True, turn + 1
         # A first point that is not sound, or a step halved away, leads nowhere.

@@ -50,12 +50,13 @@ def evaluate(
     covariance = structure.at(parameters.reshape(replicates, groups, own))
     sound = np.isfinite(covariance.value).all((1, 2, 3))
     eye = np.eye(data.seen.shape[1])
-    finite = np.where(sound[:, None, None, None], covariance.value, eye)
-    roots = np.linalg.eigvalsh(finite)
-    sound = sound & (roots[..., 0] > DEFINITE * roots[..., -1]).all(-1)
     seen = (data.seen[:, :, None] & data.seen[:, None, :]).astype(float)
-    filled = np.where(sound[:, None, None, None], covariance.value, eye)[:, data.group] * seen
-    filled = filled + eye * ~data.seen[:, :, None]
+    fill = eye * ~data.seen[:, :, None]
+    filled = np.where(sound[:, None, None, None], covariance.value, eye)[:, data.group] * seen + fill
+    # Of the visits of each pattern: what no data tell need not be definite.
+    roots = np.linalg.eigvalsh(filled)
+    sound = sound & ((roots[..., 0] > DEFINITE * roots[..., -1]) | (data.counts == 0)).all(-1)
+    filled = np.where(sound[:, None, None, None], filled, seen * eye + fill)
     weight = np.linalg.inv(filled) * seen
     weight = (weight + np.swapaxes(weight, -1, -2)) / 2
     log = (data.counts * np.linalg.slogdet(filled)[1]).sum(-1)
@@ -112,7 +113,7 @@ def evaluate(
 
 def _twice(product: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """tr(D_i D_j M), symmetrised: (replicate, pattern, parameter, parameter)."""
-    shape = (*product.shape[:3], -1)
+    shape = (*product.shape[:3], product.shape[-1] ** 2)
     traces = product.reshape(shape) @ np.swapaxes(
         (matrix[:, :, None] @ product).swapaxes(-1, -2).reshape(shape), -1, -2
     )

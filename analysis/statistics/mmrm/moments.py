@@ -63,7 +63,7 @@ def traced(data: Moments, matrices: np.ndarray) -> np.ndarray:
     packed = matrices[..., data.entries[0], data.entries[1]] * twice
     flat = data.sums @ np.swapaxes(packed, -1, -2)
     j, k = data.pairs
-    parts = flat.reshape(len(flat), len(data.seen), len(j), -1) * np.where(j == k, 1.0, 0.5)[:, None]
+    parts = flat.reshape(len(flat), len(data.seen), len(j), matrices.shape[1]) * np.where(j == k, 1.0, 0.5)[:, None]
     visits = data.seen.shape[1]
     full = np.empty((len(flat), parts.shape[-1], len(data.seen), visits, visits))
     full[..., j, k] = np.moveaxis(parts, -1, 1)
