@@ -5,17 +5,16 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.statistics.design import independent, inverse
-from analysis.statistics.mmrm.likelihood import Point, evaluate
-from analysis.statistics.mmrm.moments import Moments, moments, weighted
+from analysis.statistics.mmrm.likelihood import Point, Problem, evaluate
+from analysis.statistics.mmrm.maximise import information_inverse, maximise
+from analysis.statistics.mmrm.moments import moments, weighted
 from analysis.statistics.mmrm.structures import Structure
 from analysis.statistics.trouble import Trouble, troubled
 
-STEPS = 100
-SMALL = 1e-14  # squared length of the last step, in standard errors of the parameters
-FLAT = 1e-10  # least curvature of the likelihood, in units of the expected one
 EXACT = 1e-24  # a residual sum of squares below this share of the total one is rounding
 BYTES = 2**26  # of cross products held at a time
 
+CONVERGENCE = ("exact", "sas")
 DEGREES = ("satterthwaite", "kenward-roger", "kenward-roger-linear")
 
 
@@ -58,6 +57,7 @@ def fit(
     restricted: bool,
     degrees: str,
     information: str,
+    convergence: str,
 ) -> Fit:
     """Restricted or full maximum likelihood by Newton's method, Fisher's where the likelihood is not curved down.
 
@@ -65,6 +65,7 @@ def fit(
 
     values, used: (replicate, subject, visit); x: (..., column); group: (replicate, subject), 0, 1, ..., of equal V.
     counted: the number of subjects by which BIC counts, (replicate,).
+    convergence: the maximum to rounding, or the steps of SAS and its stop before it.
     """
     replicates, subjects, visits, columns = x.shape
     pairs = visits * (visits + 1) // 2
@@ -76,7 +77,7 @@ def fit(
     for start in range(0, replicates, block):
         part = slice(start, start + block)
         data = (values[part], used[part], x[part], group[part], counted[part])
-        parts.append(_block(*data, structure, groups, restricted, degrees, information))
+        parts.append(_block(*data, structure, groups, restricted, degrees, information, convergence))
     return Fit(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
@@ -91,6 +92,7 @@ def _block(
     restricted: bool,
     degrees: str,
     information: str,
+    convergence: str,
 ) -> Fit:
     replicates, columns = len(values), x.shape[-1]
     number, subjects = used.sum((1, 2)), used.any(-1).sum(-1)
@@ -115,10 +117,20 @@ def _block(
     near, seen = _near(rest, used, group, groups)
     active = (structure.support & seen[:, :, None]).any((3, 4)).reshape(replicates, -1)
     able = ~few & ~exact & active.any(-1)
-    begin = structure.start(near).reshape(replicates, -1)
-    parameters, converged, steps = _maximise(begin, able, data, kept[:, own], structure, groups, restricted, active)
-    point = evaluate(parameters, data, kept[:, own], structure, groups, restricted)
-    shape, definite = _information(point.observed if information == "observed" else point.expected, point, active)
+    free = number - rank if restricted else number
+    constant = 2 * free * np.log(scale)
+    if restricted:
+        constant = constant + 2 * (np.log(norm) * kept).sum(-1)
+    problem = Problem(data, kept[:, own], active, structure, groups, restricted)
+    if convergence == "sas":
+        even = np.broadcast_to(np.eye(values.shape[-1]), near.shape)
+        begin = structure.start(even * (rss / scale**2 / np.maximum(free, 1))[:, None, None, None])
+    else:
+        begin = structure.start(near)
+    stop = constant if convergence == "sas" else None
+    parameters, converged, steps = maximise(begin.reshape(replicates, -1), able, problem, stop)
+    point = evaluate(parameters, problem)
+    shape, definite = information_inverse(point, active, information)
     trouble = troubled(
         (replicates,),
         (subjects == 0, Trouble.EMPTY_ARM),
@@ -131,7 +143,7 @@ def _block(
     plain, slopes = point.solved, point.solved[:, None] @ point.slopes @ point.solved[:, None]
     covariance = plain
     if degrees != "satterthwaite":
-        covariance = _adjusted(point, spread, data, groups, second=degrees == "kenward-roger")
+        covariance = _adjusted(point, spread, problem, second=degrees == "kenward-roger")
 
     sound = trouble == 0
     unit = np.where(np.tile(structure.scales, groups), scale[:, None] ** 2, 1.0)
@@ -150,11 +162,7 @@ def _block(
     coefficient = first[..., 0].copy()
     coefficient[:, own] += point.coefficient * scale[:, None]
     visits = structure.at(parameters.reshape(replicates, groups, -1)).value * scale[:, None, None, None] ** 2
-    free = number - rank if restricted else number
-    constant = free * (np.log(2 * np.pi) + 2 * np.log(scale))
-    if restricted:
-        constant = constant + 2 * (np.log(norm) * kept).sum(-1)
-    minus2 = np.where(sound, point.value + constant, np.nan)
+    minus2 = np.where(sound, point.value + constant + free * np.log(2 * np.pi), np.nan)
     told = active.sum(-1) + (0 if restricted else rank)
     return Fit(
         np.where(sound[:, None], coefficient / norm, np.nan),
@@ -201,61 +209,7 @@ def _near(rest: np.ndarray, used: np.ndarray, group: np.ndarray, groups: int) ->
     return near, seen
 
 
-def _information(hessian: np.ndarray, point: Point, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse of a matrix of second derivatives, 0 for what is not active, and whether it is positive definite."""
-    both = active[:, :, None] & active[:, None, :]
-    eye = np.eye(active.shape[-1])
-    diagonal = np.diagonal(point.expected, axis1=1, axis2=2)
-    own = np.sqrt(np.where(active & (diagonal > 1e-30), diagonal, 1.0))
-    ratio = np.where(both, hessian / own[:, :, None] / own[:, None, :], eye)
-    roots, vectors = np.linalg.eigh(np.where(np.isfinite(ratio), ratio, 0.0))
-    definite = roots[:, 0] > FLAT
-    turned = (vectors / np.maximum(roots, FLAT)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-    return np.where(both, turned, 0.0) / own[:, :, None] / own[:, None, :], definite
-
-
-def _maximise(
-    begin: np.ndarray,
-    able: np.ndarray,
-    data: Moments,
-    kept: np.ndarray,
-    structure: Structure,
-    groups: int,
-    restricted: bool,
-    active: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Parameters, whether they converged, and in how many steps, of each replicate."""
-    parameters = begin.copy()
-    converged, steps = np.zeros(len(begin), bool), np.zeros(len(begin), int)
-    todo = np.flatnonzero(able)
-    value, step = np.full(len(begin), np.inf), np.zeros_like(begin)
-    for turn in range(STEPS):
-        if not len(todo):
-            break
-        mine = data._replace(sums=data.sums[todo], counts=data.counts[todo])
-        trial = parameters[todo] + step[todo]
-        point = evaluate(trial, mine, kept[todo], structure, groups, restricted)
-        better = point.value <= value[todo] + 1e-9 * (1 + np.abs(point.value))
-        better &= np.isfinite(point.value)
-        step[todo[~better]] /= 2
-        parameters[todo[better]] = trial[better]
-        value[todo[better]] = point.value[better]
-        newton, definite = _information(point.observed, point, active[todo])
-        fisher, _ = _information(point.expected, point, active[todo])
-        shape = np.where(definite[:, None, None], newton, fisher)
-        move = -(shape @ point.gradient[:, :, None])[..., 0]
-        step[todo[better]] = move[better]
-        length = -(point.gradient * move).sum(-1)
-        done = better & (length < SMALL)
-        parameters[todo[done]] += move[done]
-        converged[todo[done]], steps[todo[done]] = True, turn + 1
-        # A first point that is not sound, or a step halved away, leads nowhere.
-        lost = ~better & ((turn == 0) | (np.abs(step[todo]).max(-1) < 1e-12))
-        todo = todo[~(done | lost)]
-    return parameters, converged, steps
-
-
-def _adjusted(point: Point, spread: np.ndarray, data: Moments, groups: int, second: bool) -> np.ndarray:
+def _adjusted(point: Point, spread: np.ndarray, problem: Problem, second: bool) -> np.ndarray:
     """Covariance of the coefficients, for the uncertainty of the parameters.
 
         C + 2 C {sum_ij w_ij (Q_ij - P_i C P_j - R_ij / 4)} C,   w: covariance of the parameters
@@ -265,14 +219,14 @@ def _adjusted(point: Point, spread: np.ndarray, data: Moments, groups: int, seco
     Kenward & Roger 1997, Biometrics 53:983.
     """
     own = point.turned.shape[2]
-    mine = np.stack([spread[:, g * own : (g + 1) * own, g * own : (g + 1) * own] for g in range(groups)], 1)
-    weights = mine[:, data.group]
+    blocks = [slice(g * own, (g + 1) * own) for g in range(problem.groups)]
+    weights = np.stack([spread[:, block, block] for block in blocks], 1)[:, problem.data.group]
     mixed = np.einsum("rpij,rpjab->rpiab", weights, point.turned)
     products = (point.turned @ point.spread[:, :, None] @ mixed).sum(2)
     if second and point.curved is not None:
         products = products - np.einsum("rpij,rpijab->rpab", weights, point.curved) / 4
     products = (products + np.swapaxes(products, -1, -2)) / 2
-    inner = weighted(data, products)[:, :-1, :-1]
+    inner = weighted(problem.data, products)[:, :-1, :-1]
     inner = inner - np.einsum("rij,riab,rbc,rjcd->rad", spread, point.slopes, point.solved, point.slopes, optimize=True)
     adjusted = point.solved + 2 * point.solved @ inner @ point.solved
     return (adjusted + np.swapaxes(adjusted, -1, -2)) / 2

@@ -11,6 +11,23 @@ from analysis.statistics.mmrm.structures import Structure
 DEFINITE = 1e-10  # least eigenvalue of a covariance, of its largest
 
 
+class Problem(NamedTuple):
+    """What is fitted. kept: columns that are not aliased, (replicate, column). active: parameters of which the data
+    tell, (replicate, group * parameter). groups: of equal covariance. restricted: REML, or ML."""
+
+    data: Moments
+    kept: np.ndarray
+    active: np.ndarray
+    structure: Structure
+    groups: int
+    restricted: bool
+
+    def some(self, replicates: np.ndarray) -> "Problem":
+        """The problem of those replicates."""
+        data = self.data._replace(sums=self.data.sums[replicates], counts=self.data.counts[replicates])
+        return self._replace(data=data, kept=self.kept[replicates], active=self.active[replicates])
+
+
 class Point(NamedTuple):
     """What parameters of the covariance say, of each replicate.
 
@@ -33,9 +50,7 @@ class Point(NamedTuple):
     curved: np.ndarray | None
 
 
-def evaluate(
-    parameters: np.ndarray, data: Moments, kept: np.ndarray, structure: Structure, groups: int, restricted: bool
-) -> Point:
+def evaluate(parameters: np.ndarray, problem: Problem) -> Point:
     """-2 log likelihood and its derivatives at parameters (replicate, group * parameter).
 
         -2 l = sum log|V_i| + r'Wr [+ log|X'WX|],   W = V^-1,   A_i = W dV_i W,   C = (X'WX)^-
@@ -43,9 +58,9 @@ def evaluate(
         H_ij = -tr W dV_i W dV_j + tr W d2V_ij + r'A_ij r - 2 (X'A_i r)'C(X'A_j r)
                [+ tr C X'A_ij X - tr C X'A_i X C X'A_j X],   A_ij = W dV_i W dV_j W + W dV_j W dV_i W - W d2V_ij W
 
-    kept: columns that are not aliased, (replicate, column).
     Lindstrom & Bates 1988, J Am Stat Assoc 83:1014. Wolfinger, Tobias & Sall 1994, SIAM J Sci Comput 15:1294.
     """
+    data, kept, _, structure, groups, restricted = problem
     replicates, own = len(parameters), len(structure.names)
     covariance = structure.at(parameters.reshape(replicates, groups, own))
     sound = np.isfinite(covariance.value).all((1, 2, 3))

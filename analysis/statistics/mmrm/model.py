@@ -11,7 +11,7 @@ from analysis.statistics.design import ARM, Design, Term
 from analysis.statistics.estimate import Estimate
 from analysis.statistics.linear_model import Joint
 from analysis.statistics.mmrm import degrees as functions
-from analysis.statistics.mmrm.fit import DEGREES, Fit, fit
+from analysis.statistics.mmrm.fit import CONVERGENCE, DEGREES, Fit, fit
 from analysis.statistics.mmrm.structures import structure as structured
 from analysis.statistics.trouble import Trouble
 
@@ -68,6 +68,7 @@ def fitted(
     terms: Sequence[Term] | None = None,
     information: str = "observed",
     times: Any = None,
+    convergence: str = "exact",
 ) -> Model:
     """The model of values (..., subject, visit), the covariance of a subject's visits being of a given structure.
 
@@ -75,10 +76,13 @@ def fitted(
 
     NaN in values is a visit missed (at random, given the others and the covariates); NaN in an arm, factor or covariate
     leaves out what it is of. arms, factors: codes; covariates: numbers; (..., subject), or (..., subject, visit).
-    structure: un, cs, csh, ar1, arh1, toep, toeph, the same in every arm or `by_arm`; times: of the visits, for ar1 and
+
+    structure: un, cs, csh, ar1, arh1, toep, toeph, the same in every arm or `by_arm`. times: of the visits, for ar1 and
     arh1. degrees: satterthwaite; kenward-roger, with the term of second derivatives for structures that have them (as
-    DDFM=KR in SAS); kenward-roger-linear, without. information: by which the parameters' covariance is told; SAS
-    takes the observed. terms: of the mean, in place of those above, such as [(), ("arm",), ("arm", "visit")].
+    DDFM=KR in SAS); kenward-roger-linear, without (FIRSTORDER). information: by which the parameters' covariance is
+    told; SAS takes the observed. terms: of the mean, in place of those above, such as [(), ("arm",), ("arm", "visit")].
+    convergence: exact; or sas, PROC MIXED's steps from its start to its stop, up to some 1e-3 of a standard error short
+    of the maximum, of structures where no residual is profiled out: un, and by_arm cs and toep.
 
     Where it does not converge, or the data do not tell the covariance, every number is NaN and `trouble` says so.
     A covariance that no data tell (two visits that nobody has both of) is left out, and harms no other.
@@ -88,9 +92,12 @@ def fitted(
         ("method", method, METHODS),
         ("degrees", degrees, DEGREES),
         ("information", information, INFORMATION),
+        ("convergence", convergence, CONVERGENCE),
     ):
         if given not in allowed:
             raise ValueError(f"{name} is {given!r}; give one of {', '.join(allowed)}")
+    if convergence == "sas" and not (structure == "un" or (structure in ("cs", "toep") and by_arm)):
+        raise ValueError(f"the steps of SAS are not known for structure {structure!r}; leave convergence 'exact'")
     y, of, numbers = design.read(values, arms, factors, covariates, "subject", VISIT)
     visits = y.shape[-1]
     chosen = structured(structure, visits, times)
@@ -110,7 +117,9 @@ def fitted(
     known = np.unique(codes[~np.isnan(codes)])
     group = np.searchsorted(known, codes[..., 0]) if by_arm else np.zeros(y.shape[:2], int)
     group = np.where(whole.any(-1), group, 0)
-    told = fit(y, used, made.matrix, group, whole.any(-1).sum(-1), chosen, method == "reml", degrees, information)
+    told = fit(
+        y, used, made.matrix, group, whole.any(-1).sum(-1), chosen, method == "reml", degrees, information, convergence
+    )
     names = chosen.names
     if by_arm:
         names = tuple(f"{name} arm {code:g}" for code in known for name in names)
