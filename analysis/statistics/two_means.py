@@ -1,23 +1,30 @@
 """Comparison of two means, over any number of replicates at once."""
 
+from typing import Any
+
 import numpy as np
 from scipy import stats
 
+from analysis.statistics.arrays import level, plain, together
+from analysis.statistics.design import chosen
 from analysis.statistics.estimate import Estimate, interval
 from analysis.statistics.trouble import Trouble, troubled
 
 
 def t_test(
-    values: np.ndarray, arms: np.ndarray, contrast: tuple[int, int], alpha: float, sided: int, pooled: bool = False
+    values: Any, arms: Any, contrast: tuple[int, int], alpha: float = 0.05, sided: int = 2, pooled: bool = False
 ) -> Estimate:
     """Difference of means between two arms with the t distribution.
 
         d = mean_a - mean_b,   se^2 = s_a^2/n_a + s_b^2/n_b,   df by Welch-Satterthwaite
 
-    or, pooled, se^2 = s^2 (1/n_a + 1/n_b) with df = n_a + n_b - 2. values, arms: (replicate, subject); NaN is left
-    out. Where an arm has fewer than two values the estimate is NaN.
+    or, pooled, se^2 = s^2 (1/n_a + 1/n_b) with df = n_a + n_b - 2. values, arms: (..., subject); NaN is left
+    out. Where an arm has fewer than two values the estimate has no error, and where it has none no value.
     Welch 1947, Biometrika 34:28.
     """
+    level(alpha, sided)
+    values, arms = together(values=plain(values, "values"), arms=plain(arms, "arms"))
+    chosen(contrast, arms)
     (na, ma, va), (nb, mb, vb) = (_moments(values, arms == arm) for arm in contrast)
     with np.errstate(divide="ignore", invalid="ignore"):
         if pooled:
