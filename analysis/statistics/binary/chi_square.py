@@ -10,7 +10,7 @@ from analysis.statistics.binary.tables import binary
 from analysis.statistics.trouble import Trouble, troubled
 
 
-class Test(NamedTuple):
+class Tested(NamedTuple):
     """A test without an estimate; every array (replicate,), or of whatever dimensions came before."""
 
     statistic: np.ndarray
@@ -18,10 +18,8 @@ class Test(NamedTuple):
     p: np.ndarray
     trouble: np.ndarray
 
-    __test__ = False  # no test of ours, though pytest would think so by its name
 
-
-def chi_square(values: Any, arms: Any, corrected: bool = False) -> Test:
+def chi_square(values: Any, arms: Any, corrected: bool = False) -> Tested:
     """Pearson's test that outcomes are as frequent in all arms. values: codes of any number of outcomes, NaN is left
     out; values, arms: (..., subject). All arms and outcomes that are there count; df = (arms - 1) (outcomes - 1).
 
@@ -38,7 +36,7 @@ def chi_square(values: Any, arms: Any, corrected: bool = False) -> Test:
     return of_counts(np.moveaxis(np.array(counts, float), (0, 1), (-2, -1)), corrected)
 
 
-def of_counts(counts: Any, corrected: bool = False) -> Test:
+def of_counts(counts: Any, corrected: bool = False) -> Tested:
     """As chi_square, of counts (..., arm, outcome); arms and outcomes that nobody has are left out."""
     counts = plain(counts, "counts", "arm", "outcome")
     if np.isnan(counts).any() or (counts < 0).any():
@@ -56,10 +54,10 @@ def of_counts(counts: Any, corrected: bool = False) -> Test:
     trouble = troubled(
         df.shape, ((rows > 0).sum((-2, -1)) < 2, Trouble.EMPTY_ARM), ((columns > 0).sum((-2, -1)) < 2, Trouble.CONSTANT)
     )
-    return Test(statistic, df, stats.chi2.sf(statistic, np.where(df > 0, df, np.nan)), trouble)
+    return Tested(statistic, df, stats.chi2.sf(statistic, np.where(df > 0, df, np.nan)), trouble)
 
 
-def trend(values: Any, doses: Any, sided: int = 2) -> Test:
+def trend(values: Any, doses: Any, sided: int = 2) -> Tested:
     """Cochran and Armitage's test that the share of responders changes with the dose; statistic z.
 
         z = sum d (x - p) / sqrt(p q sum (d - mean d)^2)
@@ -78,4 +76,6 @@ def trend(values: Any, doses: Any, sided: int = 2) -> Test:
         z = (centred * np.where(used, values, 0.0)).sum(-1) / np.sqrt(p * (1 - p) * spread)
     trouble = troubled(n.shape, (n == 0, Trouble.EMPTY_ARM), (~(p * (1 - p) * spread > 0), Trouble.CONSTANT))
     z = np.where(trouble == 0, z, np.nan)
-    return Test(z, np.full(n.shape, np.inf), 2 * stats.norm.sf(np.abs(z)) if sided == 2 else stats.norm.sf(z), trouble)
+    return Tested(
+        z, np.full(n.shape, np.inf), 2 * stats.norm.sf(np.abs(z)) if sided == 2 else stats.norm.sf(z), trouble
+    )

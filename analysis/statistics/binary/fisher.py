@@ -53,6 +53,24 @@ def tails(table: Table, odds_ratio: float = 1.0, mid: bool = False) -> Tails:
     return Tails(*_in_parts(table, each, 3))
 
 
+def possible(na: int, nb: int, mid: bool = False) -> Tails:
+    """p-values against an odds ratio of 1 of every table of so many subjects, each (na + 1, nb + 1)."""
+    a, b = (each.ravel() for each in np.meshgrid(np.arange(na + 1.0), np.arange(nb + 1.0), indexing="ij"))
+    events = np.arange(na + nb + 1.0)
+    first = np.maximum(0.0, events - nb)
+    law, k = _law(Table(first, np.full(events.shape, float(na)), events - first, np.full(events.shape, float(nb))))
+    weights = _at(law, k, np.zeros(len(events)))
+    rising = np.sort(weights, -1)
+    sums, up, down = (np.cumsum(each, -1) for each in (rising, weights, weights[:, ::-1]))
+    c = (a + b).astype(int)
+    place = (a - first[c]).astype(int)
+    seen = weights[c, place]
+    unlikely = np.array([np.searchsorted(rising[i], s * (1 + TIED), "right") for i, s in zip(c, seen, strict=True)])
+    below, above = up[c, place] - mid * seen / 2, down[c, -1 - place] - mid * seen / 2
+    both = 2 * np.minimum(above, below) if mid else sums[c, unlikely - 1]
+    return Tails(*(np.minimum(each, 1.0).reshape(na + 1, nb + 1) for each in (above, below, both)))
+
+
 def likeliest(table: Table) -> np.ndarray:
     """Conditional maximum-likelihood estimate of the odds ratio; 0 or infinite at the end of the support, else (...).
 

@@ -38,10 +38,10 @@ def logistic(
         firth                X' (y - p + h (1/2 - p)) = 0, h the leverages: the likelihood times sqrt(det X' W X), which
                              has a maximum also where the outcomes are separated
 
-    intervals: "wald" with the inverse information, or "profile": coefficients at which twice the fall of the (penalised)
-    log likelihood, all others refitted, is the chi-squared quantile; p is then that of the likelihood ratio, and the
-    statistic its signed root. Separation, complete or not, is found by linear programming and is a Trouble, its numbers
-    NaN.
+    intervals: "wald" with the inverse information, or "profile": coefficients at which twice the fall of the log
+    likelihood (Firth's: penalised), all others refitted, is the chi-squared quantile; p is then that of the likelihood
+    ratio, and the statistic its signed root. Separation, complete or not, is found by linear programming; it is a
+    Trouble, and its numbers are NaN.
     Firth 1993, Biometrika 80:27; Heinze & Schemper 2002, Stat Med 21:2409; Konis 2007, DPhil thesis, Oxford.
     """
     level(alpha, sided)

@@ -8,7 +8,7 @@ from scipy.optimize import elementwise
 
 from analysis.statistics.arrays import level, together
 from analysis.statistics.binary import proportion
-from analysis.statistics.binary.chi_square import Test
+from analysis.statistics.binary.chi_square import Tested
 from analysis.statistics.binary.tables import binary
 from analysis.statistics.estimate import Estimate, interval
 from analysis.statistics.trouble import Trouble, troubled
@@ -33,12 +33,12 @@ def pairs(first: Any, second: Any) -> Pairs:
     return Pairs(*(((first == a) & (second == b)).sum(-1).astype(float) for a, b in cells))
 
 
-def mcnemar(first: Any, second: Any, method: str = "asymptotic") -> Test:
+def mcnemar(first: Any, second: Any, method: str = "asymptotic") -> Tested:
     """Test that responses to the first and to the second are as frequent; see `mcnemar_of_pairs`."""
     return mcnemar_of_pairs(pairs(first, second), method)
 
 
-def mcnemar_of_pairs(counts: Pairs, method: str = "asymptotic") -> Test:
+def mcnemar_of_pairs(counts: Pairs, method: str = "asymptotic") -> Tested:
     """McNemar's test of the discordant pairs, b and c.
 
         asymptotic  X^2 = (b - c)^2 / (b + c),  corrected  (|b - c| - 1)^2 / (b + c),  1 degree of freedom
@@ -55,13 +55,13 @@ def mcnemar_of_pairs(counts: Pairs, method: str = "asymptotic") -> Test:
         less = stats.binom.cdf(np.minimum(b, c), b + c, 0.5)
         half = stats.binom.pmf(b, b + c, 0.5) / 2 * (method == "mid-p")
         p = np.minimum(1.0, 2 * (less - half))
-        return Test(b, np.full(b.shape, np.inf), p, np.zeros(b.shape, int))
+        return Tested(b, np.full(b.shape, np.inf), p, np.zeros(b.shape, int))
     with np.errstate(divide="ignore", invalid="ignore"):
         # A correction must not turn equality into a difference.
         off = np.maximum(np.abs(b - c) - 1, 0.0) if method == "corrected" else b - c
         statistic = off**2 / (b + c)
     trouble = troubled(b.shape, (b + c == 0, Trouble.NO_EVENTS))
-    return Test(statistic, np.ones(b.shape), stats.chi2.sf(statistic, 1), trouble)
+    return Tested(statistic, np.ones(b.shape), stats.chi2.sf(statistic, 1), trouble)
 
 
 def paired_difference(first: Any, second: Any, alpha: float = 0.05, sided: int = 2, method: str = "tango") -> Estimate:

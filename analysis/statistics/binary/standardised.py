@@ -1,4 +1,4 @@
-"""Marginal effects by logistic regression and standardisation (g-computation), over any number of replicates at once."""
+"""Marginal effects by logistic regression and standardisation (g-computation), over any number of replicates."""
 
 from typing import Any, NamedTuple
 
@@ -51,8 +51,8 @@ def standardised(
                          m predictions, f_a the arm's share of subjects, Var_a within arm a
 
     measure: "difference"; "ratio" or "odds", whose se, test and interval are of their log. Test and interval by the
-    normal distribution. values: 0, 1 or NaN; values, arms: (..., subject); covariates: (..., covariate, subject), or None
-    for none; who has NaN in any is left out. Separation and other Troubles leave NaN.
+    normal distribution. values: 0, 1 or NaN; values, arms: (..., subject); covariates: (..., covariate, subject), or
+    None for none; who has NaN in any is left out. Separation and other Troubles leave NaN.
     Ge et al. 2011, Drug Inf J 45:481; Ye et al. 2023, Stat Theory Relat Fields 7:159; MacKinnon & White 1985, J Econom
     29:305; FDA 2023, Adjusting for Covariates in Randomized Clinical Trials, III.C.
     """

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.statistics.arrays import level
-from analysis.statistics.binary.chi_square import Test
+from analysis.statistics.binary.chi_square import Tested
 from analysis.statistics.binary.score import constrained
 from analysis.statistics.binary.stratified_score import limits, root, z_score
 from analysis.statistics.binary.tables import Table, count_strata
@@ -17,12 +17,12 @@ DIFFERENCES = ("sato", "greenland-robins", "inverse-variance", "miettinen-nurmin
 WEIGHTS = ("mantel-haenszel", "miettinen-nurminen")
 
 
-def cmh(values: Any, arms: Any, contrast: tuple[int, int], strata: Any, corrected: bool = False) -> Test:
+def cmh(values: Any, arms: Any, contrast: tuple[int, int], strata: Any, corrected: bool = False) -> Tested:
     """Cochran, Mantel and Haenszel's test that no stratum tells the arms apart; see `cmh_of_tables`."""
     return cmh_of_tables(count_strata(values, arms, contrast, strata), corrected)
 
 
-def cmh_of_tables(table: Table, corrected: bool = False) -> Test:
+def cmh_of_tables(table: Table, corrected: bool = False) -> Tested:
     """Test of conditional independence, of a table (..., stratum).
 
         X^2 = (sum x_a - n_a c / n)^2 / sum n_a n_b c (n - c) / (n^2 (n - 1)),   c = x_a + x_b
@@ -38,7 +38,7 @@ def cmh_of_tables(table: Table, corrected: bool = False) -> Test:
         statistic = np.where(corrected & (off >= 0.5), off - 0.5, off) ** 2 / variance
     trouble = troubled(off.shape, ((na * nb).sum(-1) == 0, Trouble.EMPTY_ARM), (~(variance > 0), Trouble.CONSTANT))
     statistic = np.where(trouble == 0, statistic, np.nan)
-    return Test(statistic, np.ones(off.shape), stats.chi2.sf(statistic, 1), trouble)
+    return Tested(statistic, np.ones(off.shape), stats.chi2.sf(statistic, 1), trouble)
 
 
 def common_odds_ratio(
@@ -160,12 +160,12 @@ def risk_difference_of_tables(
     return found._replace(lower=lower, upper=upper)
 
 
-def breslow_day(values: Any, arms: Any, contrast: tuple[int, int], strata: Any, tarone: bool = True) -> Test:
+def breslow_day(values: Any, arms: Any, contrast: tuple[int, int], strata: Any, tarone: bool = True) -> Tested:
     """Test that all strata have one odds ratio; see `breslow_day_of_tables`."""
     return breslow_day_of_tables(count_strata(values, arms, contrast, strata), tarone)
 
 
-def breslow_day_of_tables(table: Table, tarone: bool = True) -> Test:
+def breslow_day_of_tables(table: Table, tarone: bool = True) -> Tested:
     """Breslow and Day's test of homogeneity, of a table (..., stratum), about Mantel and Haenszel's common odds ratio.
 
         X^2 = sum (x_a - e)^2 / v,   1 / v = 1 / e + 1 / (c - e) + 1 / (n_a - e) + 1 / (n_b - c + e)
@@ -189,7 +189,7 @@ def breslow_day_of_tables(table: Table, tarone: bool = True) -> Test:
     few, infinite = df < 1, ~((common > 0) & (common < np.inf))
     trouble = troubled(df.shape, (few, Trouble.TOO_FEW), (infinite, Trouble.SEPARATED))
     statistic = np.where(trouble == 0, statistic, np.nan)
-    return Test(statistic, df, stats.chi2.sf(statistic, np.where(few, np.nan, df)), trouble)
+    return Tested(statistic, df, stats.chi2.sf(statistic, np.where(few, np.nan, df)), trouble)
 
 
 def _informative(table: Table) -> Table:
