@@ -36,14 +36,14 @@ def unconditional(
         xa, na, xb, nb = (int(column[place]) for column in columns)
         if (na + 1) * (nb + 1) > MOST:
             raise ValueError(f"arms of {na} and {nb} have too many tables to count; use method 'miettinen-nurminen'")
-        one = _Enumeration(xa, na, xb, nb, scale, by_score)
+        one = Enumeration(xa, na, xb, nb, scale, by_score)
         lower[place], upper[place] = (one.limit(side, alpha / sided, float(found.value[place])) for side in (1, -1))
         above, below = one.tail(null, 1), one.tail(null, -1)
         p[place] = above if sided == 1 else min(1.0, 2 * min(above, below))
     return found._replace(lower=lower, upper=upper, p=p)
 
 
-class _Enumeration:
+class Enumeration:
     """All tables of two arms of these sizes, and which was seen."""
 
     def __init__(self, xa: int, na: int, xb: int, nb: int, scale: Scale, by_score: bool) -> None:
