@@ -65,7 +65,8 @@ def possible(na: int, nb: int, mid: bool = False) -> Tails:
     c = (a + b).astype(int)
     place = (a - first[c]).astype(int)
     seen = weights[c, place]
-    unlikely = np.array([np.searchsorted(rising[i], s * (1 + TIED), "right") for i, s in zip(c, seen, strict=True)])
+    pairs = zip(rising, weights, strict=True)
+    unlikely = np.stack([np.searchsorted(row, each * (1 + TIED), "right") for row, each in pairs])[c, place]
     below, above = up[c, place] - mid * seen / 2, down[c, -1 - place] - mid * seen / 2
     both = 2 * np.minimum(above, below) if mid else sums[c, unlikely - 1]
     return Tails(*(np.minimum(each, 1.0).reshape(na + 1, nb + 1) for each in (above, below, both)))

@@ -7,6 +7,7 @@ from scipy import special
 
 STEPS = 60
 STILL = 1e-11  # of a coefficient of a covariate of variance 1
+LONGEST = 5.0  # a longer step may end where all weights are 0
 HALVINGS = 20
 SINGULAR = 1e13  # condition of the information
 
@@ -37,20 +38,21 @@ class Fit(NamedTuple):
     converged: np.ndarray
 
 
-def fit(problem: Problem, held: tuple[int, float] | None = None) -> Fit:
-    """Newton's method with halved steps, from 0, all sets at once. held: a coefficient that keeps a value.
+def fit(problem: Problem, start: np.ndarray | None = None, held: int | None = None) -> Fit:
+    """Newton's method with halved steps, from 0 or start, all sets at once. held: a coefficient that stays as it is.
 
     A set whose information turns singular on the way, or that does not come to rest, is not converged.
     """
     design, y, used, firth, left_out = problem
     width = design.shape[-1]
-    beta = np.zeros((*y.shape[:-1], width))
-    free = np.ones(width, bool)
-    if held is not None:
-        free[held[0]], beta[..., held[0]] = False, held[1]
-    going, converged = ~left_out, np.zeros(left_out.shape, bool)
+    beta = np.zeros((*y.shape[:-1], width)) if start is None else start
+    free = np.arange(width) != held
+    going = ~left_out & free.any()
+    converged = ~left_out & ~going
     height, eta, p, information = _state(problem, beta)
     for _ in range(STEPS):
+        if not going.any():
+            break
         residual = np.where(used, y - p, 0.0)
         if firth:
             residual = residual + _leverages(design, p, information) * (0.5 - p)
@@ -60,6 +62,7 @@ def fit(problem: Problem, held: tuple[int, float] | None = None) -> Fit:
         part = np.where(going[..., None, None], part, np.eye(int(free.sum())))
         step = np.zeros_like(beta)
         step[..., free] = np.where(going[..., None], np.linalg.solve(part, slope[..., None])[..., 0], 0.0)
+        step = step * np.minimum(1.0, LONGEST / np.maximum(np.abs(step).max(-1, initial=0.0), LONGEST))[..., None]
         rest = going & (np.abs(step).max(-1, initial=0.0) < STILL * np.maximum(1.0, np.abs(beta).max(-1)))
         # The last step is taken too: it squares what is left of the error.
         new, share = beta + step, np.ones(going.shape)
@@ -72,8 +75,6 @@ def fit(problem: Problem, held: tuple[int, float] | None = None) -> Fit:
             new = beta + share[..., None] * step
         beta, (height, eta, p, information) = new, found
         converged, going = converged | rest, going & ~rest
-        if not going.any():
-            break
     sound = converged & (np.linalg.cond(information) < SINGULAR)
     inverse = np.linalg.inv(np.where(sound[..., None, None], information, np.eye(width)))
     return Fit(beta, inverse, height, eta, converged)
@@ -88,7 +89,8 @@ def _state(problem: Problem, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     information = np.einsum("...ni,...n,...nj->...ij", design, weights, design, optimize=True)
     height = np.where(used, y * eta - np.logaddexp(0.0, eta), 0.0).sum(-1)
     if firth:
-        sign, log = np.linalg.slogdet(information)
+        with np.errstate(divide="ignore"):
+            sign, log = np.linalg.slogdet(information)
         height = height + np.where(sign > 0, log, -np.inf) / 2
     return height, eta, p, information
 

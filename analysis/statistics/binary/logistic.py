@@ -157,10 +157,22 @@ def _profiled(found: Fitted, estimate: Estimate, alpha: float, sided: int) -> Es
         uncentred = np.eye(len(back))
         uncentred[0, 1:] = -back[0, 1:]
         for j, scale in enumerate(np.diagonal(back)):
-            held = one if j else one._replace(design=one.design @ uncentred)
+            data = one if j else one._replace(design=one.design @ uncentred)
+            middle = found.fit.beta[at] if j else np.linalg.solve(uncentred, found.fit.beta[at])
+            inverse = found.fit.inverse[at]
+            if not j:
+                inverse = np.linalg.solve(uncentred, np.linalg.solve(uncentred, inverse).T)
+            slope = inverse[:, j] / inverse[j, j]  # how the others follow, near the estimate
 
-            def fall(value: float, held: Problem = held, j: int = j, scale: float = scale, top: float = top) -> float:
-                return top - float(fit(held, (j, value / scale)).loglik)
+            def fall(
+                value: float,
+                data: Any = data,
+                j: int = j,
+                start: Any = middle,
+                slope: Any = slope,
+                of: Any = (top, scale),
+            ) -> float:
+                return of[0] - float(fit(data, start + slope * (value / of[1] - start[j]), j).loglik)
 
             here = (*at, j)
             value, se = float(estimate.value[here]), float(estimate.se[here])

@@ -42,7 +42,7 @@ def two_means(
     positive(sd=min(deviations), inflation=inflation)
     _correlation(correlation)
     factor = (1 - correlation**2) * inflation
-    level = tail(alpha, sided)
+    level, split = tail(alpha, sided), two_arms(ratio)
 
     def power_of(arms: tuple[float, ...], effect: float) -> float:
         parts = [s**2 / n for s, n in zip(deviations, arms, strict=True)]
@@ -54,7 +54,7 @@ def two_means(
 
     scale = math.sqrt(factor) * max(deviations)
     least = max(2 * (1 + max(ratio, 1 / ratio)), 4.0 + covariates)
-    return solve(power_of, two_arms(ratio), n, power, effect, least, lambda at: margin + _stretched(at) * scale)
+    return solve(power_of, split, n, power, effect, least, lambda at: margin + _stretched(at) * scale)
 
 
 def one_mean(
@@ -111,7 +111,7 @@ def equivalent_means(
         raise ValueError(f"lower is {lower}, upper {upper}; give margins of which lower is less")
     if effect is not None and not lower < effect < upper:
         raise ValueError(f"effect is {effect}; give one between the margins {lower} and {upper}")
-    quantile = tail(alpha, 1)
+    quantile, split = tail(alpha, 1), two_arms(ratio)
     factor = (1 - correlation**2) * inflation
 
     def power_of(arms: tuple[float, ...], effect: float) -> float:
@@ -133,7 +133,7 @@ def equivalent_means(
 
     middle = (lower + upper) / 2
     least = max(2 * (1 + max(ratio, 1 / ratio)), 4.0 + covariates)
-    return solve(power_of, two_arms(ratio), n, power, effect, least, lambda at: upper - at * (upper - middle))
+    return solve(power_of, split, n, power, effect, least, lambda at: upper - at * (upper - middle))
 
 
 def _beyond(shift: float, df: float, level: float, both: bool) -> float:

@@ -9,7 +9,7 @@ from scipy import optimize
 from analysis.statistics.arrays import level
 
 MOST = 1e9  # subjects
-POINTS = tuple(i / 128 for i in range(1, 129))  # places on the way to the largest effect
+PLACES = tuple(i / 128 for i in range(1, 129))  # on the way to the largest effect
 SAME = 1e-9  # a size this little above a whole number is that number
 
 
@@ -40,8 +40,8 @@ def solve(
     """Size with what is missing of n (in all), power and effect.
 
     power_of: of subjects by arm and an effect. split: n by arm. least: the fewest subjects in all. farther: effects
-    from none (at 0) to the largest there is (at 1), of which the nearest that has the power is found. Raises ValueError where not exactly one is
-    missing, and where no size or effect has that power.
+    from none (at 0) to the largest there is (at 1), of which the nearest that has the power is found. Raises
+    ValueError where not exactly one is missing, and where no size or effect has that power.
     """
     if [n, power, effect].count(None) != 1:
         raise ValueError("give exactly two of n, power and effect; the third is found")
@@ -56,10 +56,10 @@ def solve(
         def short(at: float) -> float:
             return power_of(arms, farther(at)) - asked
 
-        enough = next((at for at in POINTS if short(at) >= 0), None)
+        enough = next((at for at in PLACES if short(at) >= 0), None)
         if enough is None or short(0.0) > 0:
             raise ValueError(f"no effect has a power of {power} with {n} subjects; give another power or n")
-        effect = farther(optimize.brentq(short, max(enough - POINTS[0], 0.0), enough, xtol=1e-15, rtol=1e-14))
+        effect = farther(optimize.brentq(short, max(enough - PLACES[0], 0.0), enough, xtol=1e-15, rtol=1e-14))
     elif n is None:
         assert power is not None
         known, wanted = effect, power
