@@ -1,5 +1,8 @@
 """Strata, pairs, regression and standardisation of binary outcomes against published values and closed forms."""
 
+import csv
+import gzip
+
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
@@ -357,6 +360,21 @@ def test_variance_is_the_delta_methods(measure, interaction):
     assert found.estimate.se == pytest.approx(np.sqrt(slope @ model.covariance @ slope), rel=1e-4)
 
 
+def test_robust_variances_are_those_of_beeca(shared):
+    # openpharma/beeca, tests/testthat/test-estimate_varcov.R: RobinCar 0.3.0, and the variance as published
+    with gzip.open(shared / "oracles/data/beeca/trial01.csv.gz", "rt") as file:
+        rows = [row for row in csv.DictReader(file) if row["aval"]]
+    y, a, x = (np.array([float(row[name]) for row in rows]) for name in ("aval", "trtp", "bl_cov"))
+    pooled = standardised(y, a, (1, 0), x[None], variance="ye-pooled").estimate
+    assert pooled.se**2 == pytest.approx(0.003706813, abs=5e-10)
+    published = standardised(y[:150], a[:150], (1, 0), x[None, :150], variance="ye").estimate
+    assert published.se**2 == pytest.approx(0.006669802, abs=5e-10)
+    quarters = np.digitize(x, np.linspace(x.min(), x.max(), 5)[1:-1], right=True)
+    covariates = np.stack([x, *(quarters == q for q in (1, 2, 3))])
+    blocks = standardised(y, a, (1, 0), covariates, variance="ye-pooled", strata=quarters).estimate
+    assert blocks.se**2 == pytest.approx(0.003664811, abs=5e-10)
+
+
 def test_covariances_of_white_are_their_formulas():
     values, arms, covariates = (each[0] for each in trials())
     used = ~np.isnan(values) & ~np.isnan(covariates).any(0)
@@ -445,6 +463,10 @@ def test_one_share_against_pairs_and_trouble_of_nobody():
             "measure is 'rr'; give one of difference",
         ),
         (lambda: standardised([1.0, 0.0], [0, 1], (1, 0), None, variance="hc"), "variance is 'hc'; give one of ge"),
+        (
+            lambda: standardised([1.0, 0.0], [0, 1], (1, 0), None, strata=[1, 2]),
+            "variance 'ge' knows no strata; give 'ye' or 'ye-pooled'",
+        ),
         (lambda: standardised([1.0, 0.0], [0, 1], (1, 0), [[1.0, 2.0, 3.0]]), "give one of each a subject"),
         (lambda: chi_square.chi_square([np.nan], [1]), "no subject has both an arm and a value"),
         (lambda: chi_square.of_counts([[1.0, -1.0]]), "counts hold NaN or negative numbers"),

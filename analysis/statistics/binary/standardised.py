@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special, stats
 
-from analysis.statistics.arrays import level, plain
+from analysis.statistics.arrays import level, plain, together
 from analysis.statistics.binary.logistic import Fitted, fitted
 from analysis.statistics.binary.tables import subjects
 from analysis.statistics.estimate import Estimate, interval
 from analysis.statistics.trouble import Trouble, troubled
 
 MEASURES = ("difference", "ratio", "odds")
-VARIANCES = ("ge", "ge-hc0", "ge-hc1", "ge-hc2", "ge-hc3", "ye")
+VARIANCES = ("ge", "ge-hc0", "ge-hc1", "ge-hc2", "ge-hc3", "ye", "ye-pooled")
 
 
 class Standardised(NamedTuple):
@@ -36,6 +36,7 @@ def standardised(
     variance: str = "ge",
     interaction: bool = False,
     firth: bool = False,
+    strata: Any = None,
 ) -> Standardised:
     """Effect on the share of responders, had all subjects of both arms been in a, against all in b.
 
@@ -49,6 +50,10 @@ def standardised(
                          V_aa = Var_a(y - m_a) / f_a + 2 Cov_a(y, m_a) - Var(m_a),
                          V_ab = Cov_a(y, m_b) + Cov_b(y, m_a) - Cov(m_a, m_b),  over n,
                          m predictions, f_a the arm's share of subjects, Var_a within arm a
+        ye-pooled        the same with Var_a(y) - 2 Cov_a(y, m_a) + Var(m_a) for Var_a(y - m_a), as RobinCar
+
+    strata: of randomisation by permuted blocks, numbers (..., subject); they lessen the variances of Ye by
+    sum_z f_z R_z (diag(f) - f f') R_z, R_z the mean residuals of arms in stratum z over f. Have them in the model too.
 
     measure: "difference"; "ratio" or "odds", whose se, test and interval are of their log. Test and interval by the
     normal distribution. values: 0, 1 or NaN; values, arms: (..., subject); covariates: (..., covariate, subject), or
@@ -63,6 +68,12 @@ def standardised(
         raise ValueError(f"variance is {variance!r}; give one of {', '.join(VARIANCES)}")
     y, arms = subjects(values, arms, contrast)
     y = np.where(np.isin(arms, contrast), y, np.nan)
+    labels = None
+    if strata is not None:
+        if not variance.startswith("ye"):
+            raise ValueError(f"variance {variance!r} knows no strata; give 'ye' or 'ye-pooled'")
+        y, labels = together(values=y, strata=plain(strata, "strata"))
+        y = np.where(np.isnan(labels), np.nan, y)
     treated = (arms == contrast[0]) * 1.0
     others = np.zeros((*y.shape, 0))
     if covariates is not None:
@@ -86,8 +97,11 @@ def standardised(
     n = used.sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = [np.where(used, part, 0.0).sum(-1) / n for part, _ in parts]
-        if variance == "ye":
-            spread = _ye(y, in_arms, used, [part for part, _ in parts])
+        if variance.startswith("ye"):
+            predicted = [part for part, _ in parts]
+            spread = _ye(y, in_arms, used, predicted, variance == "ye-pooled")
+            if labels is not None:
+                spread = spread - _by_blocks(y, in_arms, used, predicted, labels)
         else:
             means = np.stack([gradient.sum(-2) / n[..., None] for _, gradient in parts], -2)
             spread = np.einsum("...ki,...ij,...lj->...kl", means, _covariance(found, variance), means)
@@ -147,20 +161,48 @@ def _covariance(found: Fitted, variance: str) -> np.ndarray:
     return np.einsum("...ij,...jk,...lk->...il", outer, middle, outer)
 
 
-def _ye(y: np.ndarray, in_arms: tuple[np.ndarray, np.ndarray], used: np.ndarray, means: list[np.ndarray]) -> np.ndarray:
-    def covariance(first: np.ndarray, second: np.ndarray, who: np.ndarray) -> np.ndarray:
-        n = who.sum(-1)
-        first, second = (np.where(who, each, 0.0) for each in (first, second))
-        middle = first.sum(-1) / n
-        return (np.where(who, first - middle[..., None], 0.0) * second).sum(-1) / (n - 1)
+def _covariance_of(first: np.ndarray, second: np.ndarray, who: np.ndarray) -> np.ndarray:
+    """Sample covariance within `who`, (...)."""
+    n = who.sum(-1)
+    first, second = (np.where(who, each, 0.0) for each in (first, second))
+    middle = first.sum(-1) / n
+    return (np.where(who, first - middle[..., None], 0.0) * second).sum(-1) / (n - 1)
 
-    n = used.sum(-1)
-    within = [
-        covariance(y - means[k], y - means[k], in_arms[k]) * n / in_arms[k].sum(-1)
-        + 2 * covariance(y, means[k], in_arms[k])
-        - covariance(means[k], means[k], used)
-        for k in (0, 1)
-    ]
-    between = covariance(y, means[1], in_arms[0]) + covariance(y, means[0], in_arms[1])
-    between = between - covariance(means[0], means[1], used)
+
+def _ye(
+    y: np.ndarray,
+    in_arms: tuple[np.ndarray, np.ndarray],
+    used: np.ndarray,
+    means: list[np.ndarray],
+    pooled: bool,
+) -> np.ndarray:
+    n, within = used.sum(-1), []
+    for arm, mean in zip(in_arms, means, strict=True):
+        both, all_ = _covariance_of(y, mean, arm), _covariance_of(mean, mean, used)
+        residual = _covariance_of(y, y, arm) - 2 * both + all_ if pooled else _covariance_of(y - mean, y - mean, arm)
+        within.append(residual * n / arm.sum(-1) + 2 * both - all_)
+    between = _covariance_of(y, means[1], in_arms[0]) + _covariance_of(y, means[0], in_arms[1])
+    between = between - _covariance_of(means[0], means[1], used)
     return np.stack([np.stack([within[0], between], -1), np.stack([between, within[1]], -1)], -2) / n[..., None, None]
+
+
+def _by_blocks(
+    y: np.ndarray,
+    in_arms: tuple[np.ndarray, np.ndarray],
+    used: np.ndarray,
+    means: list[np.ndarray],
+    strata: np.ndarray,
+) -> np.ndarray:
+    """What randomisation in blocks within strata takes from the variances."""
+    n = used.sum(-1)
+    f = np.stack([arm.sum(-1) / n for arm in in_arms], -1)
+    free = f[..., :, None] * np.eye(2) - f[..., :, None] * f[..., None, :]
+    found = np.zeros((*n.shape, 2, 2))
+    for label in np.unique(strata[used]):
+        inside, residuals = used & (strata == label), []
+        for arm, mean in zip(in_arms, means, strict=True):
+            here = inside & arm
+            residuals.append(np.where(here, y - mean, 0.0).sum(-1) / np.maximum(here.sum(-1), 1))
+        r = np.stack(residuals, -1) / f
+        found = found + (inside.sum(-1) / n)[..., None, None] * r[..., :, None] * free * r[..., None, :]
+    return found / n[..., None, None]
