@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 
 from analysis.endpoints import Observed, observed
-from analysis.statistics import proportions, restricted_mean, two_means
+from analysis.statistics import restricted_mean, two_means
+from analysis.statistics.binary import difference
 from analysis.statistics.estimate import Estimate
 from trials import schema
 from trials.conduct import conduct, observe
@@ -82,4 +83,4 @@ def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray,
         return restricted_mean.restricted_mean_difference(
             seen.values, seen.events, arms, contrast, days, endpoint.until / 24.0, alpha, sided
         )
-    return proportions.risk_difference(seen.values, arms, contrast, alpha, sided)
+    return difference.risk_difference(seen.values, arms, contrast, alpha, sided)

@@ -11,7 +11,7 @@ from scipy import stats
 from analysis.endpoints import true
 from analysis.histogram import counts, edges
 from analysis.slabs import column
-from analysis.statistics.proportions import wilson
+from analysis.statistics.binary.proportion import wilson
 from populations.population import Variable
 from trials import schema
 from trials.endpoints import Endpoint

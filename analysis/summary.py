@@ -16,8 +16,9 @@ from analysis.endpoints import complete, true
 from analysis.operating import Figure, characteristics
 from analysis.power import power
 from analysis.replicates import Replicates, replicates
+from analysis.statistics.binary.difference import number_needed_to_treat
+from analysis.statistics.binary.proportion import wilson
 from analysis.statistics.estimate import Estimate
-from analysis.statistics.proportions import number_needed_to_treat, wilson
 from analysis.truth import Mean, Subgroup
 from analysis.uncertainty import ignorance
 from solvers.status import FAILED

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from analysis import operating
-from analysis.statistics import proportions, restricted_mean, two_means
+from analysis.statistics import restricted_mean, two_means
 from analysis.statistics.estimate import Estimate, interval
 from analysis.uncertainty import ignorance
 
@@ -50,51 +50,6 @@ def test_an_arm_without_two_values_has_no_estimate_and_harms_no_other():
     estimate = two_means.t_test(values, arms, (1, 0), 0.05, 2)
     assert np.isnan(estimate.value[3]) and np.isnan(estimate.p[3])
     assert np.isfinite(np.delete(estimate.p, 3)).all()
-
-
-# Newcombe 1998, table II (a), to more digits by R 4.2.2: x1, n1, x2, n2, difference, interval of Wald, of method 10
-NEWCOMBE = [
-    (56, 70, 48, 80, 0.2, (0.0575048991490372, 0.342495100850963), (0.0524314724023649, 0.333872654036906)),
-    (
-        15,
-        35,
-        5,
-        34,
-        0.281512605042017,
-        (0.0789024101488351, 0.484122799935199),
-        (0.0672611329600294, 0.464100821488869),
-    ),
-]
-
-
-@pytest.mark.parametrize("case", NEWCOMBE)
-def test_risk_difference_is_newcombes(case):
-    x1, n1, x2, n2, difference, wald, newcombe = case
-    arms = np.array([[1] * n1 + [0] * n2])
-    values = np.array([[1.0] * x1 + [0.0] * (n1 - x1) + [1.0] * x2 + [0.0] * (n2 - x2)])
-    estimate = proportions.risk_difference(values, arms, (1, 0), 0.05, 2)
-    assert estimate.value[0] == pytest.approx(difference, rel=1e-12)
-    assert estimate.se[0] == pytest.approx((wald[1] - wald[0]) / 2 / 1.959963984540054, rel=1e-9)
-    assert (estimate.lower[0], estimate.upper[0]) == pytest.approx(newcombe, rel=1e-9)
-    assert estimate.p[0] == pytest.approx(2 * stats.norm.sf(difference / estimate.se[0]), rel=1e-9)
-
-
-def test_a_trial_without_an_event_is_not_certain():
-    estimate = proportions.risk_difference(np.zeros((1, 40)), np.arange(40)[None] % 2, (1, 0), 0.05, 2)
-    assert (estimate.value[0], estimate.p[0]) == (0.0, 1.0)
-    assert estimate.lower[0] < -0.1 and estimate.upper[0] > 0.1
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (3, 10), (56, 70)])
-def test_interval_of_a_share_is_that_of_scipy(successes, n):
-    expected = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    assert proportions.wilson(successes / n, n) == pytest.approx((expected.low, expected.high), rel=1e-12, abs=1e-15)
-
-
-def test_number_needed_to_treat_turns_the_interval_round():
-    assert proportions.number_needed_to_treat(0.25, 0.125, 0.5) == (4.0, 2.0, 8.0)
-    assert proportions.number_needed_to_treat(0.05, -0.01, 0.11)[1:] == (None, None)
-    assert proportions.number_needed_to_treat(-0.1, -0.2, -0.05) == pytest.approx((-10, -20, -5))
 
 
 @pytest.mark.parametrize(
