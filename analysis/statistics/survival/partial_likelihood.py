@@ -76,8 +76,9 @@ def likelihood(data: Prepared, coefficients: np.ndarray) -> Likelihood:
     S0 sums w exp(x'b) over those at risk, D0 over the events of that time, of which v is the mean weight; f_k is 0 by
     Breslow and (k - 1) / d for the k-th of d tied events by Efron. The information is
 
-        sum_i w_i exp(x_i'b) H_i x_i x_i' - sum over events of v m m',   H the cumulative hazard, m the mean of those at risk
+        sum_i w_i exp(x_i'b) H_i x_i x_i' - sum over events of v m m'
 
+    with H the cumulative hazard and m the mean of those at risk.
     Therneau & Grambsch 2000, Modeling Survival Data, sections 3.1 and 3.3.
     """
     rows, x = data.rows, data.covariates
@@ -97,9 +98,9 @@ def likelihood(data: Prepared, coefficients: np.ndarray) -> Likelihood:
 
 
 def score_residuals(data: Prepared, coefficients: np.ndarray, places: int) -> np.ndarray:
-    """What every subject adds to the score, times his weight; (set, covariate, stratum, member), each stratum of so many places.
+    """What every subject adds to the score, times his weight; (set, covariate, stratum, member), of so many places.
 
-        r_i = d_i (x_i - m(t_i)) - sum over events of (x_i - m) dH exp(x_i'b),   while i is at risk
+    r_i = d_i (x_i - m(t_i)) - sum over events of (x_i - m) dH exp(x_i'b),   while i is at risk
     """
     rows, x = data.rows, data.covariates
     predictor = np.einsum("rp,rpsm->rsm", coefficients, x)
@@ -115,7 +116,7 @@ def score_residuals(data: Prepared, coefficients: np.ndarray, places: int) -> np
 
 
 def _greatest(data: Prepared, predictor: np.ndarray) -> np.ndarray:
-    return np.where(data.rows.count != 0, predictor, -np.inf).max(-1, keepdims=True, initial=-np.finfo(float).max)
+    return np.where(data.rows.counts != 0, predictor, -np.inf).max(-1, keepdims=True, initial=-np.finfo(float).max)
 
 
 def _sums(data: Prepared, predictor: np.ndarray) -> _Sums:
@@ -123,7 +124,7 @@ def _sums(data: Prepared, predictor: np.ndarray) -> _Sums:
     rows, x = data.rows, data.covariates
     happened = rows.events > 0
     relative = data.weights * np.exp(np.minimum(predictor - _greatest(data, predictor), 0.0))
-    risk = rows.count * relative
+    risk = rows.counts * relative
     at_risk = from_here(rows, risk)
     wide = _wide(rows)
     sums = from_here(wide, risk[:, None] * x)
@@ -137,7 +138,7 @@ def _sums(data: Prepared, predictor: np.ndarray) -> _Sums:
 
 
 def _cumulative(rows: Ordered, shares: np.ndarray | None, steps: np.ndarray) -> np.ndarray:
-    """Sum of steps of the hazard up to each row; an event meets of those tied with it what its share leaves, by Efron."""
+    """Sum of steps of the hazard up to each row; of those tied with it an event meets, by Efron, what shares leave."""
     total = up_to(rows, steps)
     return total if shares is None else total - rows.events * tied(rows, shares * steps)
 
