@@ -510,7 +510,9 @@ def test_intensity_ratio_is_that_of_r_in_the_bladder_trial(shared):
     covariates = {"number": data.number, "size": data["size"]}
     found = andersen_gill(data.stop, data.event, data.rx, (2, 1), data.id, data.start, covariates)
     # R 4.2.2 survival 3.5-3: coxph(Surv(start, stop, event) ~ factor(rx) + number + size + cluster(id))
-    assert tuple(map(float, found[:2] + found[4:5])) == pytest.approx((-0.464686952943426, 0.2655608118989, 0.0801472120546))
+    assert tuple(map(float, found[:2] + found[4:5])) == pytest.approx(
+        (-0.464686952943426, 0.2655608118989, 0.0801472120546)
+    )
 
 
 def test_one_event_each_is_a_first_event():

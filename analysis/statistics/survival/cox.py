@@ -13,7 +13,7 @@ from analysis.statistics.survival.partial_likelihood import prepared, score_resi
 from analysis.statistics.trouble import Trouble, troubled
 
 TIES = ("efron", "breslow")
-BLOCK = 2**16  # numbers of a covariate matrix that are held at a time, for the processor's cache
+BLOCK = 2**14  # numbers of a covariate matrix that are held at a time, for the processor's cache
 
 
 class ChiSquare(NamedTuple):

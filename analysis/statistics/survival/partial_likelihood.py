@@ -30,6 +30,7 @@ class Likelihood(NamedTuple):
 
 
 class _Sums(NamedTuple):
+    greatest: np.ndarray
     risk: np.ndarray
     at_risk: np.ndarray
     means: np.ndarray
@@ -93,7 +94,7 @@ def likelihood(data: Prepared, coefficients: np.ndarray) -> Likelihood:
     information = (wide * exposed.reshape(len(x), 1, -1)) @ np.swapaxes(wide, 1, 2)
     information -= (means * v.reshape(len(x), 1, -1)) @ np.swapaxes(means, 1, 2)
     # The greatest predictor of each stratum was taken out of the risks, and is put back.
-    value = value - v * _greatest(data, predictor)
+    value = value - v * sums.greatest
     return Likelihood(value.sum((-1, -2)), score.sum((-1, -2)), information)
 
 
@@ -115,15 +116,15 @@ def score_residuals(data: Prepared, coefficients: np.ndarray, places: int) -> np
     return scattered(wide, own * (x - level) - sums.risk[:, None] * (hazard * x - moved), places)
 
 
-def _greatest(data: Prepared, predictor: np.ndarray) -> np.ndarray:
-    return np.where(data.rows.counts != 0, predictor, -np.inf).max(-1, keepdims=True, initial=-np.finfo(float).max)
-
-
 def _sums(data: Prepared, predictor: np.ndarray) -> _Sums:
-    """Risks, their sums at each event (1 elsewhere), means of covariates at risk, and steps of the hazard."""
+    """The greatest predictor of each stratum, risks less by it, their sums at each event (1 elsewhere), means of
+    covariates at risk, and steps of the hazard.
+    """
     rows, x = data.rows, data.covariates
     happened = rows.events > 0
-    relative = data.weights * np.exp(np.minimum(predictor - _greatest(data, predictor), 0.0))
+    least = -np.finfo(float).max
+    greatest = np.where(rows.counts != 0, predictor, least).max(-1, keepdims=True)
+    relative = data.weights * np.exp(np.minimum(predictor - greatest, 0.0))
     risk = rows.counts * relative
     at_risk = from_here(rows, risk)
     wide = _wide(rows)
@@ -134,7 +135,7 @@ def _sums(data: Prepared, predictor: np.ndarray) -> _Sums:
         sums = sums - data.shares[:, None] * tied(wide, failing[:, None] * x)
     at_risk = np.where(happened, at_risk, 1.0)
     means = np.where(happened[:, None], sums / at_risk[:, None], 0.0)
-    return _Sums(risk, at_risk, means, rows.events * data.mean_weight / at_risk)
+    return _Sums(greatest, risk, at_risk, means, rows.events * data.mean_weight / at_risk)
 
 
 def _cumulative(rows: Ordered, shares: np.ndarray | None, steps: np.ndarray) -> np.ndarray:
