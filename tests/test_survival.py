@@ -180,11 +180,21 @@ def test_the_oracles_p_value_of_maxcombo_is_rough(shared):
         return integrate.quad(inner, -8, most, epsabs=1e-11)[0] if most > -8 else 0.0
 
     nested = 1 - integrate.quad(outer, -8, c, epsabs=1e-11, limit=200)[0]
-    scipys = 1 - stats.multivariate_normal.cdf(
-        np.full(3, c), cov=r[1:, 1:], maxpts=10**6, abseps=1e-9, releps=1e-9, rng=np.random.default_rng(1)
+    accurate = {"maxpts": 200_000, "abseps": 1e-10, "releps": 1e-6, "rng": np.random.default_rng(1)}
+    normal = stats.multivariate_normal
+    scipys = stats.norm.sf(c) + sum(
+        # the j-th beyond c, none of those before it
+        normal.cdf(
+            [c] * j + [np.inf],
+            cov=r[: j + 1, : j + 1],
+            allow_singular=True,
+            lower_limit=[-np.inf] * j + [c],
+            **accurate,
+        )
+        for j in (1, 2, 3)
     )
-    assert found.p == pytest.approx(nested, rel=1e-5)
-    assert scipys < nested + 1e-7  # without the fourth, which adds little
+    assert float(found.p) == pytest.approx(nested, rel=1e-5)
+    assert float(found.p) == pytest.approx(scipys, rel=1e-5)
     printed = 0.000740863801464986
     assert abs(printed / nested - 1) > 1e-3
 
@@ -561,6 +571,9 @@ def test_follow_up_that_ends_before_the_horizon_is_too_short_unless_all_are_dead
         assert whole.trouble == Trouble.NONE and np.isfinite(whole.p)
         assert method(times, censored, arms, (1, 0), 4.0).trouble == Trouble.NONE
     assert restricted_mean(times[:4], dead[:4], 5.0).mean == 2.5
+    assert (
+        restricted_mean(times[:4], censored[:4], 1.5, inflated=True).trouble == Trouble.TOO_FEW
+    )  # one event, D - 1 = 0
     seen = kaplan_meier(times[:4], censored[:4], [4, 5])
     assert list(seen.trouble) == [Trouble.NONE, Trouble.TOO_SHORT]
     assert seen.survival[0] == 0.25 and np.isnan(seen.survival[1])
@@ -658,6 +671,7 @@ def test_a_call_that_cannot_be_right_is_refused(change, sentence):
     ("call", "sentence"),
     [
         (lambda t, e, a: cox(t, e, {}), "covariates is empty"),
+        (lambda t, e, a: hazard_ratio(t, e, a, (1, 0), {"arm": a}), "covariates name one 'arm'"),
         (lambda t, e, a: cox(t, e, {"a": a}, ties="exact"), "ties 'exact' is unknown; write one of: efron, breslow"),
         (lambda t, e, a: cox(t, e, {"a": a}, weights=[1, 0, 1, 1]), "weights holds 0; give weights above 0"),
         (lambda t, e, a: kaplan_meier(t, e, [1], scale="logit"), "scale 'logit' is unknown"),

@@ -35,6 +35,8 @@ def hazard_ratio(
     Its exponential and those of its limits are the ratio and its interval. Data and options as in `cox`.
     """
     level(alpha, sided)
+    if "arm" in (covariates or {}):
+        raise ValueError("covariates name one 'arm', as the arms themselves are; give it another name")
     arms = follow_up(times, events, None, {"arms": arms}).others["arms"]
     a, b = contrasted(arms, np.isfinite(arms), contrast)
     found = cox(

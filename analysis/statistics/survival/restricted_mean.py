@@ -115,7 +115,7 @@ def _both(
         for inside in contrasted(data.others["arms"], data.used, contrast)
     ]
     (a, var_a, first, trouble_a), (b, var_b, second, trouble_b) = of
-    codes = (Trouble.EMPTY_ARM, Trouble.TOO_SHORT)
+    codes = (Trouble.EMPTY_ARM, Trouble.TOO_SHORT, Trouble.TOO_FEW)
     trouble = troubled(a.shape, *(((trouble_a == code) | (trouble_b == code), code) for code in codes))
     return (a, var_a), (b, var_b), (first.used | second.used).sum(-1).astype(float), trouble
 
@@ -133,12 +133,14 @@ def _area(data: FollowUp, until: float, inflated: bool) -> tuple[np.ndarray, np.
     variance = (after**2 * steps).sum(-1)
     if inflated:
         died = (data.used & data.events & (data.times <= until + slack(until))).sum(-1)
-        variance = np.where(died > 1, variance * died / np.maximum(died - 1, 1), np.nan)
+        variance = np.where(died == 1, np.nan, variance * died / np.maximum(died - 1, 1))
     empty = ~data.used.any(-1)
     short = ~value_at(found, until)[2]
-    trouble = troubled(empty.shape, (empty, Trouble.EMPTY_ARM), (short, Trouble.TOO_SHORT))
-    sound = trouble == Trouble.NONE
-    return np.where(sound, mean, np.nan), np.where(sound, variance, np.nan), data, trouble
+    known = ~empty & ~short
+    trouble = troubled(
+        empty.shape, (empty, Trouble.EMPTY_ARM), (short, Trouble.TOO_SHORT), (np.isnan(variance), Trouble.TOO_FEW)
+    )
+    return np.where(known, mean, np.nan), np.where(known, variance, np.nan), data, trouble
 
 
 def _horizon(until: float) -> float:
