@@ -66,6 +66,7 @@ def curve(times: Any, events: Any, *, entry: Any = None) -> Curve:
 
 
 def curve_of(data: FollowUp) -> Curve:
+    """Kaplan-Meier's curve of those used."""
     rows = ordered(data.times, data.events, data.used, data.entry)
     at_risk = from_here(rows, rows.counts)
     failed = tied(rows, rows.events)
@@ -183,5 +184,6 @@ def _falls(found: Curve, heights: np.ndarray, share: float) -> np.ndarray:
 
 
 def one_of(scale: str) -> None:
+    """Raises ValueError for a scale that is not known."""
     if scale not in SCALES:
         raise ValueError(f"scale '{scale}' is unknown; write one of: {', '.join(SCALES)}")

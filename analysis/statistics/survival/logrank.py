@@ -42,6 +42,7 @@ class Terms(NamedTuple):
     before: np.ndarray
 
     def weights(self, rho: float, gamma: float) -> np.ndarray:
+        """Of each event, S(t-)^rho (1 - S(t-))^gamma, and 0 elsewhere."""
         return self.events * (self.before**rho * (1.0 - self.before) ** gamma if rho or gamma else 1.0)
 
 
@@ -168,6 +169,7 @@ def weight_of(rho: float, gamma: float) -> tuple[float, float]:
 
 
 def empty_arms(data: FollowUp, contrast: tuple[int, int]) -> list[tuple[np.ndarray, Trouble]]:
+    """The condition that an arm of the contrast has nobody, of each."""
     return [(~(data.used & (data.others["arms"] == code)).any(-1), Trouble.EMPTY_ARM) for code in contrast]
 
 
