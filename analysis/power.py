@@ -78,7 +78,7 @@ def by_size(
             values, events = observed(endpoint, seen, days, named)
             for n in numbers:
                 first = Observed(values[:, :n], events[:, :n])
-                parts[name, n].append(estimate(study, endpoint, first, trial.arm[:, :n], days))
+                parts[name, n].append(estimate(study, endpoint, first, trial.arm[:, :n]))
     joined = {key: Estimate(*map(np.concatenate, zip(*batches, strict=True))) for key, batches in parts.items()}
     return {name: [_power(joined[name, n], study.analysis.alpha) for n in numbers] for name in named}
 

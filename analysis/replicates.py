@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 
 from analysis.endpoints import Observed, observed
-from analysis.statistics import restricted_mean, two_means
+from analysis.statistics import two_means
 from analysis.statistics.binary import difference
 from analysis.statistics.estimate import Estimate
+from analysis.statistics.survival.restricted_mean import restricted_mean_difference
 from trials import schema
 from trials.conduct import conduct, observe
 from trials.endpoints import Endpoint
@@ -43,7 +44,7 @@ def replicates(
         enrolled.append(trial.enrolled[:, -1])
         seen = {outcome: observe(trial, each, days) for outcome, each in measured.items()}
         for name, endpoint in named.items():
-            parts[name].append(estimate(study, endpoint, observed(endpoint, seen, days, named), trial.arm, days))
+            parts[name].append(estimate(study, endpoint, observed(endpoint, seen, days, named), trial.arm))
         if progress:
             progress(batch.stop, study.trial.replicates)
     joined = {
@@ -68,10 +69,10 @@ def measurements(study: Study, cohort: xr.Dataset) -> dict[str, np.ndarray]:
     return found
 
 
-def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray, days: np.ndarray) -> Estimate:
+def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray) -> Estimate:
     """The study's contrast of an endpoint as trials report it, each array (replicate,).
 
-    seen, arms: (replicate, subject). days: of the visits, (visit,).
+    seen, arms: (replicate, subject).
     """
     names = {arm.name: i for i, arm in enumerate(study.arms)}
     contrast = (names[study.contrast[0]], names[study.contrast[1]])
@@ -80,7 +81,5 @@ def estimate(study: Study, endpoint: Endpoint, seen: Observed, arms: np.ndarray,
         pooled = study.analysis.method == "pooled t-test"
         return two_means.t_test(seen.values, arms, contrast, alpha, sided, pooled)
     if endpoint.kind == "first":
-        return restricted_mean.restricted_mean_difference(
-            seen.values, seen.events, arms, contrast, days, endpoint.until / 24.0, alpha, sided
-        )
+        return restricted_mean_difference(seen.values, seen.events, arms, contrast, endpoint.until / 24.0, alpha, sided)
     return difference.risk_difference(seen.values, arms, contrast, alpha, sided)

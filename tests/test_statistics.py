@@ -1,15 +1,11 @@
 """Estimators against SciPy and published data; operating characteristics against known laws."""
 
-import csv
-import gzip
-import json
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from analysis import operating
-from analysis.statistics import restricted_mean, two_means
+from analysis.statistics import two_means
 from analysis.statistics.estimate import Estimate, interval
 from analysis.uncertainty import ignorance
 
@@ -50,40 +46,6 @@ def test_an_arm_without_two_values_has_no_estimate_and_harms_no_other():
     estimate = two_means.t_test(values, arms, (1, 0), 0.05, 2)
     assert np.isnan(estimate.value[3]) and np.isnan(estimate.p[3])
     assert np.isfinite(np.delete(estimate.p, 3)).all()
-
-
-@pytest.mark.parametrize(
-    ("case", "event", "arm", "levels"),
-    [
-        ("rmst_lung_sex_365", ("status", "2"), "sex", ("2", "1")),
-        ("rmst_veteran_180", ("status", "1"), "trt", ("2", "1")),
-    ],
-)
-def test_restricted_mean_is_that_of_r(case, event, arm, levels, shared):
-    cases = {each["id"]: each for each in json.loads((shared / "oracles/survival.json").read_text())["cases"]}
-    inputs, expected = cases[case]["inputs"], cases[case]["expected"]
-    with gzip.open(shared / f"oracles/data/r_survival/{inputs['dataset']}.csv.gz", "rt") as file:
-        rows = list(csv.DictReader(file))
-    times = np.array([[float(row["time"]) for row in rows]])
-    events = np.array([[row[event[0]] == event[1] for row in rows]])
-    arms = np.array([[levels.index(row[arm]) for row in rows]])
-    estimate = restricted_mean.restricted_mean_difference(
-        times, events, arms, (0, 1), np.unique(times), inputs["tau"], 0.05, 2
-    )
-    got = [estimate.value[0], estimate.se[0], estimate.p[0], estimate.lower[0], estimate.upper[0]]
-    names = ["diff", "se_diff", "p", "diff_lower95", "diff_upper95"]
-    np.testing.assert_allclose(got, [expected[name] for name in names], rtol=cases[case]["tolerance"]["rel"])
-
-
-def test_restricted_mean_without_censoring_is_the_mean_of_the_cut_times():
-    rng = np.random.default_rng(5)
-    times = rng.integers(1, 13, (20, 50)).astype(float)
-    events = np.ones_like(times, bool)
-    area, variance = restricted_mean.restricted_mean(times, events, events, np.arange(1.0, 13.0), 10.0)
-    cut = np.minimum(times, 10.0)
-    np.testing.assert_allclose(area, cut.mean(-1), rtol=1e-12)
-    # without censoring Greenwood's variance is that of the mean, with n for n - 1
-    np.testing.assert_allclose(variance, cut.var(-1) / 50, rtol=1e-10)
 
 
 def test_characteristics_of_a_known_law():

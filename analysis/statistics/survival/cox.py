@@ -7,14 +7,13 @@ import numpy as np
 from scipy import stats
 
 from analysis.statistics.arrays import level
-from analysis.statistics.estimate import Estimate, interval
-from analysis.statistics.survival.follow_up import FollowUp, contrasted, follow_up, packed
+from analysis.statistics.survival.follow_up import FollowUp, follow_up, packed
 from analysis.statistics.survival.maximum import Maximum, inverse, maximum
 from analysis.statistics.survival.partial_likelihood import prepared, score_residuals
 from analysis.statistics.trouble import Trouble, troubled
 
 TIES = ("efron", "breslow")
-BLOCK = 2**16  # numbers of a covariate matrix that are held at a time, for the processor's cache
+BLOCK = 2**14  # numbers of a covariate matrix that are held at a time, for the processor's cache
 
 
 class ChiSquare(NamedTuple):
@@ -28,9 +27,10 @@ class ChiSquare(NamedTuple):
 class Cox(NamedTuple):
     """A fitted regression. Each (..., covariate) in the order of names unless said otherwise.
 
-    coefficient: log hazard ratio of one unit. se: from the information; robust_se: of the sandwich, NaN where it was not
-    asked for, and then z, p, lower, upper and covariance, (..., covariate, covariate), are by it. loglik: at 0 and at
-    the coefficients, (..., 2). likelihood_ratio, wald, score: tests. subjects: rows used, events of them; (...,).
+    coefficient: log hazard ratio of one unit. se: from the information. robust_se: of the sandwich; NaN where not asked
+    for, and where it was, z, p, lower, upper, wald and covariance, (..., covariate, covariate), are by it. loglik:
+    at 0 and at the coefficients, (..., 2). likelihood_ratio, wald, score: tests. subjects: rows used, events of them;
+    (...,).
     """
 
     names: tuple[str, ...]
@@ -81,54 +81,10 @@ def cox(
     extra = {"strata": strata, "weights": weights, "clusters": clusters}
     extra = {name: each for name, each in extra.items() if each is not None}
     data = follow_up(times, events, entry, extra | {f"covariate {name}": each for name, each in covariates.items()})
-    return fitted(data, tuple(covariates), clusters is not None or robust, ties, alpha)
+    return _fitted(data, tuple(covariates), clusters is not None or robust, ties, alpha)
 
 
-def hazard_ratio(
-    times: Any,
-    events: Any,
-    arms: Any,
-    contrast: tuple[int, int],
-    covariates: Mapping[str, Any] | None = None,
-    alpha: float = 0.05,
-    sided: int = 2,
-    *,
-    entry: Any = None,
-    strata: Any = None,
-    weights: Any = None,
-    clusters: Any = None,
-    robust: bool = False,
-    ties: str = "efron",
-) -> Estimate:
-    """Logarithm of the hazard ratio of a against b by Cox's regression, with Wald's test and interval; each (...,).
-
-    Other arms are left out. For a one-sided test that treatment averts events name the control first in the contrast.
-    Its exponential and those of its limits are the ratio and its interval. Data and options as in `cox`.
-    """
-    level(alpha, sided)
-    arms = follow_up(times, events, None, {"arms": arms}).others["arms"]
-    a, b = contrasted(arms, np.ones(arms.shape, bool), contrast)
-    found = cox(
-        times,
-        events,
-        {"arm": np.where(a | b, a.astype(float), np.nan), **(covariates or {})},
-        entry=entry,
-        strata=strata,
-        weights=weights,
-        clusters=clusters,
-        robust=robust,
-        ties=ties,
-    )
-    se = np.sqrt(found.covariance[..., 0, 0])
-    there = follow_up(times, events, entry).used
-    empty = [(~(there & each).any(-1), Trouble.EMPTY_ARM) for each in (a, b)]
-    trouble = troubled(se.shape, *empty, (np.ones(se.shape, bool), Trouble.NONE))
-    trouble = np.where(trouble == Trouble.NONE, found.trouble, trouble)
-    value, z = found.coefficient[..., 0], found.z[..., 0]
-    return interval(value, se, stats.norm(), z, alpha, sided, found.subjects, trouble=trouble)
-
-
-def fitted(data: FollowUp, names: tuple[str, ...], robust: bool, ties: str, alpha: float) -> Cox:
+def _fitted(data: FollowUp, names: tuple[str, ...], robust: bool, ties: str, alpha: float) -> Cox:
     """The regression on those of the data's others that are covariates, in blocks of sets."""
     others = dict(data.others)
     matrix = np.stack([others.pop(f"covariate {name}") for name in names], -2)
@@ -145,24 +101,14 @@ def fitted(data: FollowUp, names: tuple[str, ...], robust: bool, ties: str, alph
     parts = []
     for start in range(0, max(len(matrix), 1), step):
         block = [None if each is None else each[start : start + step] for each in flat]
-        parts.append(_block(*block, matrix[start : start + step], robust, ties))  # type: ignore[arg-type]
+        parts.append(_block(block, matrix[start : start + step], robust, ties))
     best = [np.concatenate(each).reshape(leading + each[0].shape[1:]) for each in zip(*parts, strict=True)]
     return _told(names, best, data, robust, alpha)
 
 
-def _block(
-    times: np.ndarray,
-    events: np.ndarray,
-    used: np.ndarray,
-    entry: np.ndarray | None,
-    strata: np.ndarray | None,
-    weights: np.ndarray,
-    clusters: np.ndarray | None,
-    matrix: np.ndarray,
-    robust: bool,
-    ties: str,
-) -> tuple[np.ndarray, ...]:
+def _block(columns: list[Any], matrix: np.ndarray, robust: bool, ties: str) -> tuple[np.ndarray, ...]:
     """Maximum of the likelihood of each set, and the robust covariance; coefficients in the units of the data."""
+    times, events, used, entry, strata, weights, clusters = columns
     inside = used[:, None]
     number = np.maximum(inside.sum(-1, keepdims=True), 1)
     mean = np.where(inside, matrix, 0.0).sum(-1, keepdims=True) / number
@@ -196,11 +142,10 @@ def _clustered(
     if clusters is not None:
         codes = np.unique(np.where(used, clusters, 0.0), return_inverse=True)[1]
         own = packed(strata, used, codes)[1].reshape(len(moved), -1)
-        sums = np.zeros((*moved.shape[:2], int(codes.max()) + 1))
-        sets = np.arange(len(moved))[:, None]
-        for j in range(moved.shape[1]):
-            np.add.at(sums, (sets, j, own), moved[:, j])
-        moved = sums
+        count = int(codes.max()) + 1
+        own = own + count * np.arange(len(own))[:, None]
+        sums = [np.bincount(own.ravel(), each.ravel(), count * len(own)) for each in np.swapaxes(moved, 0, 1)]
+        moved = np.stack(sums).reshape(-1, len(own), count).swapaxes(0, 1)
     return moved @ np.swapaxes(moved, 1, 2)
 
 

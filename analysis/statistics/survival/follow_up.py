@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.statistics.arrays import plain, together
+from analysis.statistics.survival.ordered import SAME
 
 
 class FollowUp(NamedTuple):
@@ -37,16 +38,20 @@ def follow_up(times: Any, events: Any, entry: Any = None, others: Mapping[str, A
     if not columns["times"].shape[-1]:
         raise ValueError("times holds no subject; give one or more")
     used = ~np.logical_or.reduce([np.isnan(each) for each in columns.values()])
-    kept, happened = np.where(used, columns.pop("times"), 0.0), np.where(used, columns.pop("events"), 0.0)
+    kept, happened = columns.pop("times"), columns.pop("events")
+    if not used.all():
+        kept, happened = np.where(used, kept, 0.0), np.where(used, happened, 0.0)
     entered = columns.pop("entry", None)
     if (kept < 0).any():
         raise ValueError(f"times holds {kept.min():g}; give times from 0 on, NaN where there is none")
     if not np.isin(happened, (0.0, 1.0)).all():
         wrong = happened[~np.isin(happened, (0.0, 1.0))][0]
         raise ValueError(f"events holds {wrong:g}; give 1 where the event happened and 0 where it was not seen")
-    late = used & (entered >= kept) if entered is not None else np.zeros(1, bool)
-    if entered is not None and late.any():
-        raise ValueError(f"entry {entered[late][0]:g} is not before its time {kept[late][0]:g}; give entry < time")
+    if entered is not None:
+        # A spell so short that its ends are one time has nobody at risk at its event.
+        late = used & (kept - entered <= SAME * np.maximum(kept.max(), 1.0))
+        if late.any():
+            raise ValueError(f"entry {entered[late][0]:g} is not before its time {kept[late][0]:g}; give entry < time")
     return FollowUp(kept, happened == 1.0, used, entered, columns)
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from analysis.statistics.arrays import level
 from analysis.statistics.survival.follow_up import FollowUp, follow_up
-from analysis.statistics.survival.ordered import SAME, at_last, from_here, ordered, tied
+from analysis.statistics.survival.ordered import SAME, at_last, from_here, ordered, slack, tied
 from analysis.statistics.trouble import Trouble, troubled
 
 SCALES = ("plain", "log", "log-log")
@@ -66,8 +66,9 @@ def curve(times: Any, events: Any, *, entry: Any = None) -> Curve:
 
 
 def curve_of(data: FollowUp) -> Curve:
+    """Kaplan-Meier's curve of those used."""
     rows = ordered(data.times, data.events, data.used, data.entry)
-    at_risk = from_here(rows, rows.count)
+    at_risk = from_here(rows, rows.counts)
     failed = tied(rows, rows.events)
     last = np.ones(failed.shape, bool) if rows.last is None else rows.last == np.arange(failed.shape[-1])
     here = last & (failed > 0)
@@ -100,9 +101,9 @@ def kaplan_meier(
     columns = []
     for point in points:
         survival, greenwood, seen = value_at(found, point)
-        gone = data.used & (data.times < point - _slack(point))
-        present = data.used if data.entry is None else data.used & (data.entry < point - _slack(point))
-        happened = (data.used & data.events & (data.times <= point + _slack(point))).sum(-1)
+        gone = data.used & (data.times < point - slack(point))
+        present = data.used if data.entry is None else data.used & (data.entry < point - slack(point))
+        happened = (data.used & data.events & (data.times <= point + slack(point))).sum(-1)
         columns.append((survival, greenwood, seen, (present & ~gone).sum(-1), happened))
     survival, greenwood, seen, at_risk, happened = (np.stack(each, -1) for each in zip(*columns, strict=True))
     empty = ~data.used.any(-1)[..., None]
@@ -116,12 +117,12 @@ def kaplan_meier(
 
 def value_at(found: Curve, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Survival and Greenwood's sum at a time, and whether follow-up reaches it, or nobody was left; each (...,)."""
-    reached = found.times <= time + _slack(time)
+    reached = found.times <= time + slack(time)
     index = np.maximum(reached.sum(-1, keepdims=True) - 1, 0)
     began = reached.any(-1)
     survival = np.where(began, np.take_along_axis(found.survival, index, -1)[..., 0], 1.0)
     greenwood = np.where(began, np.take_along_axis(found.greenwood, index, -1)[..., 0], 0.0)
-    beyond = ((found.times >= time - _slack(time)) & np.isfinite(found.times)).any(-1)
+    beyond = ((found.times >= time - slack(time)) & np.isfinite(found.times)).any(-1)
     return survival, np.where(survival > 0, greenwood, np.nan), beyond | (survival == 0)
 
 
@@ -182,11 +183,7 @@ def _falls(found: Curve, heights: np.ndarray, share: float) -> np.ndarray:
     return np.where(np.isfinite(reaching).any(-1), (start + stop) / 2.0, np.nan)
 
 
-def _slack(time: float) -> float:
-    """Within which another time is the same."""
-    return SAME * max(time, 1.0)
-
-
 def one_of(scale: str) -> None:
+    """Raises ValueError for a scale that is not known."""
     if scale not in SCALES:
         raise ValueError(f"scale '{scale}' is unknown; write one of: {', '.join(SCALES)}")

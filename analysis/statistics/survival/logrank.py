@@ -42,6 +42,7 @@ class Terms(NamedTuple):
     before: np.ndarray
 
     def weights(self, rho: float, gamma: float) -> np.ndarray:
+        """Of each event, S(t-)^rho (1 - S(t-))^gamma, and 0 elsewhere."""
         return self.events * (self.before**rho * (1.0 - self.before) ** gamma if rho or gamma else 1.0)
 
 
@@ -77,7 +78,7 @@ def logrank(
         value, se = score / known, 1.0 / np.sqrt(known)
     trouble = troubled(variance.shape, *empty_arms(data, contrast), (~(variance > 0), Trouble.NO_EVENTS))
     subjects = data.used.sum(-1)
-    return interval(value, se, stats.norm(), value / se, alpha, sided, subjects, trouble=trouble)
+    return interval(value, se, stats.norm, value / se, alpha, sided, subjects, trouble=trouble)
 
 
 def logrank_arms(
@@ -132,13 +133,13 @@ def terms(data: FollowUp, inside: np.ndarray, weighted: bool) -> Terms:
     used, times, events, *rest = packed(data.others.get("strata"), data.used, *columns)
     entry = rest.pop() if data.entry is not None else None
     rows = ordered(times, events, used, entry)
-    at_risk = np.maximum(from_here(rows, rows.count), 1.0)  # 0 only where nobody is
+    at_risk = np.maximum(from_here(rows, rows.counts), 1.0)  # 0 only where nobody is
     failed = tied(rows, rows.events)
     member, share = [], []
     for each in rest:
         own = gathered(rows, each.astype(float))
         member.append(own)
-        share.append(from_here(rows, own * rows.count) / at_risk)
+        share.append(from_here(rows, own * rows.counts) / at_risk)
     spread = (at_risk - failed) / np.maximum(at_risk - 1.0, 1.0)
     flat = (*data.used.shape[:-1], -1)
     before = at_first(rows, _before(rows.first, failed, at_risk)).reshape(flat) if weighted else np.ones(1)
@@ -168,6 +169,7 @@ def weight_of(rho: float, gamma: float) -> tuple[float, float]:
 
 
 def empty_arms(data: FollowUp, contrast: tuple[int, int]) -> list[tuple[np.ndarray, Trouble]]:
+    """The condition that an arm of the contrast has nobody, of each."""
     return [(~(data.used & (data.others["arms"] == code)).any(-1), Trouble.EMPTY_ARM) for code in contrast]
 
 

@@ -54,7 +54,7 @@ def maxcombo(
     found, data = contrast_terms(times, events, arms, contrast, strata, entry, weighted=True)
     score, covariance = scores(found, pairs)
     variance = np.einsum("...ii->...i", covariance)
-    # Where survival has not fallen before the last event a late weight is 0: then that component says nothing.
+    # Where survival has not fallen before the last event a late weight is 0: then the test has no p-value.
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.where(variance > 0, 1.0 / np.sqrt(variance), np.nan)
     z = score * scale

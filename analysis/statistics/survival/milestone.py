@@ -9,6 +9,7 @@ from analysis.statistics.arrays import level
 from analysis.statistics.estimate import Estimate, interval
 from analysis.statistics.survival.follow_up import contrasted, follow_up
 from analysis.statistics.survival.kaplan_meier import curve_of, one_of, value_at
+from analysis.statistics.survival.ordered import slack
 from analysis.statistics.trouble import Trouble, troubled
 
 
@@ -24,15 +25,15 @@ def milestone(
     scale: str = "plain",
     entry: Any = None,
 ) -> Estimate:
-    """Difference of Kaplan-Meier's survival between two arms at a time, with Greenwood's variance g = se^2 / S^2; (...,).
+    """Difference of Kaplan-Meier's survival between two arms at a time; each (...,).
 
         plain:    S_a - S_b,                              var = S_a^2 g_a + S_b^2 g_b
         log:      log S_a - log S_b,                      var = g_a + g_b
         log-log:  log(-log S_b) - log(-log S_a),          var = g_a / (log S_a)^2 + g_b / (log S_b)^2
 
-    Above 0 where more of the first arm live. times, events, arms, entry: (..., subject), NaN is left out. An arm of
-    which nobody is left by then has no variance on the plain scale, and no value on the others; nor on the last an arm
-    that has had no event: the trouble is CONSTANT.
+    with g = se^2 / S^2 by Greenwood. Above 0 where more of the first arm live. times, events, arms, entry:
+    (..., subject), NaN is left out. An arm of which nobody is left by then has no variance on the plain scale, and no
+    value on the others; nor on the last an arm that has had no event: the trouble is CONSTANT.
     Klein, Logan, Harhoff & Andersen 2007, Stat Med 26:4505.
     """
     level(alpha, sided)
@@ -50,7 +51,7 @@ def milestone(
         value = np.where(sound, a - b, np.nan)
         se = np.where(sound, np.sqrt(var_a + var_b), np.nan)
         statistic = np.where(se > 0, value / se, np.nan)
-    eventless = ~(data.events & (data.times <= at) & (inside[0] | inside[1])).any(-1)
+    eventless = ~(data.events & (data.times <= at + slack(at)) & (inside[0] | inside[1])).any(-1)
     trouble = troubled(
         value.shape,
         (empty, Trouble.EMPTY_ARM),
@@ -59,7 +60,7 @@ def milestone(
         (~np.isfinite(statistic), Trouble.CONSTANT),
     )
     subjects = (inside[0] | inside[1]).sum(-1)
-    return interval(value, se, stats.norm(), statistic, alpha, sided, subjects, trouble=trouble)
+    return interval(value, se, stats.norm, statistic, alpha, sided, subjects, trouble=trouble)
 
 
 def _transformed(

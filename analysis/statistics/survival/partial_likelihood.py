@@ -30,6 +30,7 @@ class Likelihood(NamedTuple):
 
 
 class _Sums(NamedTuple):
+    greatest: np.ndarray
     risk: np.ndarray
     at_risk: np.ndarray
     means: np.ndarray
@@ -76,8 +77,9 @@ def likelihood(data: Prepared, coefficients: np.ndarray) -> Likelihood:
     S0 sums w exp(x'b) over those at risk, D0 over the events of that time, of which v is the mean weight; f_k is 0 by
     Breslow and (k - 1) / d for the k-th of d tied events by Efron. The information is
 
-        sum_i w_i exp(x_i'b) H_i x_i x_i' - sum over events of v m m',   H the cumulative hazard, m the mean of those at risk
+        sum_i w_i exp(x_i'b) H_i x_i x_i' - sum over events of v m m'
 
+    with H the cumulative hazard and m the mean of those at risk.
     Therneau & Grambsch 2000, Modeling Survival Data, sections 3.1 and 3.3.
     """
     rows, x = data.rows, data.covariates
@@ -92,14 +94,14 @@ def likelihood(data: Prepared, coefficients: np.ndarray) -> Likelihood:
     information = (wide * exposed.reshape(len(x), 1, -1)) @ np.swapaxes(wide, 1, 2)
     information -= (means * v.reshape(len(x), 1, -1)) @ np.swapaxes(means, 1, 2)
     # The greatest predictor of each stratum was taken out of the risks, and is put back.
-    value = value - v * _greatest(data, predictor)
+    value = value - v * sums.greatest
     return Likelihood(value.sum((-1, -2)), score.sum((-1, -2)), information)
 
 
 def score_residuals(data: Prepared, coefficients: np.ndarray, places: int) -> np.ndarray:
-    """What every subject adds to the score, times his weight; (set, covariate, stratum, member), each stratum of so many places.
+    """What every subject adds to the score, times his weight; (set, covariate, stratum, member), of so many places.
 
-        r_i = d_i (x_i - m(t_i)) - sum over events of (x_i - m) dH exp(x_i'b),   while i is at risk
+    r_i = d_i (x_i - m(t_i)) - sum over events of (x_i - m) dH exp(x_i'b),   while i is at risk
     """
     rows, x = data.rows, data.covariates
     predictor = np.einsum("rp,rpsm->rsm", coefficients, x)
@@ -114,16 +116,16 @@ def score_residuals(data: Prepared, coefficients: np.ndarray, places: int) -> np
     return scattered(wide, own * (x - level) - sums.risk[:, None] * (hazard * x - moved), places)
 
 
-def _greatest(data: Prepared, predictor: np.ndarray) -> np.ndarray:
-    return np.where(data.rows.count != 0, predictor, -np.inf).max(-1, keepdims=True, initial=-np.finfo(float).max)
-
-
 def _sums(data: Prepared, predictor: np.ndarray) -> _Sums:
-    """Risks, their sums at each event (1 elsewhere), means of covariates at risk, and steps of the hazard."""
+    """The greatest predictor of each stratum, risks less by it, their sums at each event (1 elsewhere), means of
+    covariates at risk, and steps of the hazard.
+    """
     rows, x = data.rows, data.covariates
     happened = rows.events > 0
-    relative = data.weights * np.exp(np.minimum(predictor - _greatest(data, predictor), 0.0))
-    risk = rows.count * relative
+    least = -np.finfo(float).max
+    greatest = np.where(rows.counts != 0, predictor, least).max(-1, keepdims=True)
+    relative = data.weights * np.exp(np.minimum(predictor - greatest, 0.0))
+    risk = rows.counts * relative
     at_risk = from_here(rows, risk)
     wide = _wide(rows)
     sums = from_here(wide, risk[:, None] * x)
@@ -133,11 +135,11 @@ def _sums(data: Prepared, predictor: np.ndarray) -> _Sums:
         sums = sums - data.shares[:, None] * tied(wide, failing[:, None] * x)
     at_risk = np.where(happened, at_risk, 1.0)
     means = np.where(happened[:, None], sums / at_risk[:, None], 0.0)
-    return _Sums(risk, at_risk, means, rows.events * data.mean_weight / at_risk)
+    return _Sums(greatest, risk, at_risk, means, rows.events * data.mean_weight / at_risk)
 
 
 def _cumulative(rows: Ordered, shares: np.ndarray | None, steps: np.ndarray) -> np.ndarray:
-    """Sum of steps of the hazard up to each row; an event meets of those tied with it what its share leaves, by Efron."""
+    """Sum of steps of the hazard up to each row; of those tied with it an event meets, by Efron, what shares leave."""
     total = up_to(rows, steps)
     return total if shares is None else total - rows.events * tied(rows, shares * steps)
 

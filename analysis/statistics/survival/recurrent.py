@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.statistics.arrays import plain
 from analysis.statistics.estimate import Estimate
-from analysis.statistics.survival.cox import hazard_ratio
+from analysis.statistics.survival.hazard_ratio import hazard_ratio
 
 
 class Spells(NamedTuple):
@@ -46,8 +46,10 @@ def spells(recurrences: Any, follow_up: Any) -> Spells:
         raise ValueError("recurrences holds events at one time, or at 0; give times that differ and are above 0")
     flat = (*ends.shape[:-1], -1)
     subjects = np.broadcast_to(np.arange(ends.shape[-1])[:, None], stops.shape)
-    columns = (np.where(nothing, np.nan, each).reshape(flat) for each in (starts, stops, happened.astype(float)))
-    return Spells(*columns, subjects.reshape(flat))
+    entry, times, events = (
+        np.where(nothing, np.nan, each).reshape(flat) for each in (starts, stops, happened.astype(float))
+    )
+    return Spells(entry, times, events, subjects.reshape(flat))
 
 
 def andersen_gill(

@@ -9,6 +9,7 @@ from analysis.statistics.arrays import level
 from analysis.statistics.estimate import Estimate, interval
 from analysis.statistics.survival.follow_up import FollowUp, contrasted, follow_up
 from analysis.statistics.survival.kaplan_meier import curve_of, value_at
+from analysis.statistics.survival.ordered import slack
 from analysis.statistics.trouble import Trouble, troubled
 
 
@@ -101,7 +102,7 @@ def _told(
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(se > 0, value / se, np.nan)
     trouble = np.where((trouble == Trouble.NONE) & ~(se > 0), int(Trouble.NO_EVENTS), trouble)
-    return interval(value, se, stats.norm(), statistic, alpha, sided, subjects, trouble=trouble)
+    return interval(value, se, stats.norm, statistic, alpha, sided, subjects, trouble=trouble)
 
 
 def _both(
@@ -114,7 +115,7 @@ def _both(
         for inside in contrasted(data.others["arms"], data.used, contrast)
     ]
     (a, var_a, first, trouble_a), (b, var_b, second, trouble_b) = of
-    codes = (Trouble.EMPTY_ARM, Trouble.TOO_SHORT)
+    codes = (Trouble.EMPTY_ARM, Trouble.TOO_SHORT, Trouble.TOO_FEW)
     trouble = troubled(a.shape, *(((trouble_a == code) | (trouble_b == code), code) for code in codes))
     return (a, var_a), (b, var_b), (first.used | second.used).sum(-1).astype(float), trouble
 
@@ -128,16 +129,18 @@ def _area(data: FollowUp, until: float, inflated: bool) -> tuple[np.ndarray, np.
     after = np.cumsum(pieces[..., ::-1], -1)[..., ::-1]
     mean = ends[..., 0] + after[..., 0]
     steps = np.diff(np.where(found.survival > 0, found.greenwood, 0.0), prepend=0.0, axis=-1)
-    steps = np.where((found.times <= until) & (found.survival > 0), steps, 0.0)
+    steps = np.where(found.survival > 0, steps, 0.0)
     variance = (after**2 * steps).sum(-1)
     if inflated:
-        died = (data.used & data.events & (data.times <= until)).sum(-1)
-        variance = np.where(died > 1, variance * died / np.maximum(died - 1, 1), np.nan)
+        died = (data.used & data.events & (data.times <= until + slack(until))).sum(-1)
+        variance = np.where(died == 1, np.nan, variance * died / np.maximum(died - 1, 1))
     empty = ~data.used.any(-1)
     short = ~value_at(found, until)[2]
-    trouble = troubled(empty.shape, (empty, Trouble.EMPTY_ARM), (short, Trouble.TOO_SHORT))
-    sound = trouble == Trouble.NONE
-    return np.where(sound, mean, np.nan), np.where(sound, variance, np.nan), data, trouble
+    known = ~empty & ~short
+    trouble = troubled(
+        empty.shape, (empty, Trouble.EMPTY_ARM), (short, Trouble.TOO_SHORT), (np.isnan(variance), Trouble.TOO_FEW)
+    )
+    return np.where(known, mean, np.nan), np.where(known, variance, np.nan), data, trouble
 
 
 def _horizon(until: float) -> float:
