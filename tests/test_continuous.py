@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import integrate, special, stats
 
 from analysis.statistics import ancova, clusters, crossover, two_means
@@ -41,6 +42,12 @@ def test_two_means_take_arrays_of_any_shape_and_refuse_an_arm_that_is_not_there(
     assert [each[1, 2] for each in batch] == list(one)
     with pytest.raises(ValueError, match="names arm 2, in which nobody is"):
         two_means.t_test(values, arms, (2, 0))
+
+
+def test_values_that_differ_by_rounding_alone_are_constant():
+    values = np.full((2, 30), 0.1) * 3
+    found = two_means.t_test(values, np.arange(30) % 2, (1, 0))
+    assert (found.trouble == Trouble.CONSTANT).all() and np.isnan(found.p).all()
 
 
 # ---------------------------------------------------------------- analysis of covariance
@@ -839,6 +846,19 @@ def test_degenerate_data_of_a_mixed_model_are_told(name, degrees):
     np.testing.assert_allclose(twice.p, once.p, rtol=1e-8)
 
 
+def test_data_with_names_may_come_in_any_order():
+    values, arms, base = repeated(replicates=3)
+    names = ("replicate", "subject", "visit")
+    named = [xr.DataArray(each, dims=names[: each.ndim]) for each in (values, arms, base)]
+    found = mmrm.mmrm(named[0].transpose("visit", "subject", "replicate"), named[1].T, (1, 0), {"base": named[2].T})
+    np.testing.assert_array_equal(found, mmrm.mmrm(values, arms, (1, 0), {"base": base}))
+    # A covariate of every visit.
+    wide = xr.DataArray(base[0][:, None] * [1.0, 2.0, 0.5, -1.0], dims=names[1:])
+    found = mmrm.mmrm(named[0], named[1], (1, 0), {"wide": wide.T})
+    np.testing.assert_array_equal(found, mmrm.mmrm(values, arms, (1, 0), {"wide": wide.values}))
+    assert (found.trouble == 0).all()
+
+
 def test_subjects_without_an_arm_count_nowhere():
     values, arms, base = repeated(n=30)
     wider, longer = np.concatenate([values, values[:5] + 9]), np.append(arms.astype(float), np.full(5, np.nan))
@@ -986,6 +1006,7 @@ Y, A = np.arange(12.0) ** 1.3, np.arange(12) % 2
             lambda: ancova.arm_trend(Y, A, {0: 1, 1: 1}),
             "are no contrast; give two or more arms scores that add up to 0",
         ),
+        (lambda: ancova.ancova(Y, np.full(12, np.nan), (1, 0)), "arms holds NaN alone; give the code of each"),
         (lambda: mmrm.fitted(Y, A), "values has found.shape=.12,.; give dimensions .*subject, visit"),
         (lambda: mmrm.fitted(Y.reshape(6, 2), A), "arms has shape .12,., values .6, 2."),
         (lambda: mmrm.fitted(Y.reshape(6, 2), A[:6], structure="vc"), "structure is 'vc'; give one of un, cs, csh"),

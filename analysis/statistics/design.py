@@ -201,6 +201,8 @@ def read(
             raise ValueError(f"{name!r} names two variables; give each factor and covariate a name of its own")
         parts[0 if is_factor else 1][name] = _shaped(each, label, found.shape, inner)
     lead = np.broadcast_shapes(found.shape, *(each.shape for part in parts for each in part.values()))
+    if arms is not None and np.isnan(parts[0][ARM]).all():
+        raise ValueError("arms holds NaN alone; give the code of each subject's arm")
     spread = [{name: np.broadcast_to(each, lead) for name, each in part.items()} for part in parts]
     return np.broadcast_to(found, lead), spread[0], spread[1]
 

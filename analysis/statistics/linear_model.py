@@ -32,7 +32,10 @@ class Fit(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """Test of several linear functions at once; each (...,). NaN where one of them is not estimable."""
+    """Test of several linear functions at once, by F of two numbers of degrees of freedom; each (...,).
+
+    NaN where one of them is not estimable, such as an interaction of which nobody fills a cell.
+    """
 
     statistic: np.ndarray
     numerator: np.ndarray

@@ -8,6 +8,7 @@ from scipy import stats
 from analysis.statistics.arrays import level, plain, together
 from analysis.statistics.design import chosen
 from analysis.statistics.estimate import Estimate, interval
+from analysis.statistics.linear_model import EXACT
 from analysis.statistics.trouble import Trouble, troubled
 
 
@@ -54,4 +55,5 @@ def _moments(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.nda
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(used, values, 0.0).sum(-1) / n
         centred = np.where(used, values - mean[..., None], 0.0)
-        return n, mean, (centred**2).sum(-1) / (n - 1.0)
+        square = (centred**2).sum(-1)
+        return n, mean, np.where(square <= EXACT * n * mean**2, 0.0, square) / (n - 1.0)

@@ -132,6 +132,7 @@ def differences(
 ) -> Estimate:
     """Difference of least-squares means of two arms, a against b, at every visit; each array (..., visit).
 
+    Covariates are at their means over all values that count, as in SAS, so that longer followed subjects weigh more.
     margins: of factors, equal weights of levels or "observed" shares. An arm that nobody has at a visit: NaN there.
     """
     a, b = design.chosen(contrast, model.arms)
