@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
@@ -419,6 +420,13 @@ def test_counts_leave_out_who_is_missing_and_other_arms():
 def test_a_wrong_call_is_refused_in_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_arrays_with_names_are_put_into_order():
+    values, arms = samples(4)
+    named = [xr.DataArray(each.T, dims=("subject", "replicate")) for each in (values, arms)]
+    for found, each in zip(count(*named, (1, 0)), count(values, arms, (1, 0)), strict=True):
+        np.testing.assert_array_equal(found, each)
 
 
 def test_a_table_is_of_one_shape():
