@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
@@ -22,7 +23,7 @@ ELSEWHERE = {  # cases that other outcomes answer
     "cdiscpilot_adtte": "test_survival.py",
 }
 SCORE = ("mee", "miettinen_nurminen", "koopman")  # intervals by iteration
-APPROXIMATE = [name for name in difference.METHODS if name not in ("chan-zhang", "santner-snell")]
+APPROXIMATE = [name for name in difference.METHODS if name not in exact.METHODS]
 
 
 def people(xa, na, xb, nb):
@@ -42,6 +43,7 @@ def two_by_two(inputs):
         "agresti_caffo": "agresti-caffo",
         "chan_zhang": "chan-zhang",
         "santner_snell": "santner-snell",
+        "agresti_min": "agresti-min",
         "katz_log": "katz",
         "koopman": "koopman",
         "woolf": "woolf",
@@ -193,7 +195,7 @@ def test_score_test_of_no_effect_is_pearsons_on_every_scale():
 def test_a_margin_of_non_inferiority_moves_the_test_with_the_interval():
     for module, method in itertools.chain(
         ((difference, m) for m in ("wald", "wald-corrected", "agresti-caffo", "miettinen-nurminen", "mee")),
-        ((ratio, m) for m in ratio.METHODS),
+        ((ratio, m) for m in ratio.METHODS if m != "agresti-min"),
         ((odds, m) for m in ("woolf", "haldane", "miettinen-nurminen", "score")),
     ):
         found = table(56, 70, 48, 80)
@@ -213,7 +215,7 @@ def test_exact_test_is_that_of_barnard(counts):
 
 
 @pytest.mark.parametrize(
-    ("module", "method"), [(difference, "chan-zhang"), (difference, "santner-snell"), (ratio, "exact")]
+    ("module", "method"), [(m, e) for m in (difference, ratio) for e in exact.METHODS if e in m.METHODS]
 )
 def test_exact_intervals_cover_whatever_the_shares(module, method):
     na, nb, alpha = 4, 5, 0.1
@@ -224,6 +226,15 @@ def test_exact_intervals_cover_whatever_the_shares(module, method):
         law = stats.binom.pmf(a, na, pa) * stats.binom.pmf(b, nb, pb)
         missed = (found.lower > truth) | (found.upper < truth)
         assert (law * missed).sum() <= alpha + 1e-9
+
+
+def test_exact_two_sided_test_is_that_of_barnard():
+    found = difference.of_tables(table(7, 15, 12, 15), method="agresti-min")
+    assert float(found.p) == pytest.approx(stats.barnard_exact([[7, 12], [8, 3]], n=256).pvalue, rel=2e-3)
+    wide = difference.of_tables(table(7, 15, 12, 15), method="chan-zhang")
+    assert 0 < found.upper - found.lower < wide.upper - wide.lower
+    with pytest.raises(ValueError, match="method 'agresti-min' is two-sided; give sided 2"):
+        difference.of_tables(table(7, 15, 12, 15), 0.05, 1, "agresti-min")
 
 
 def test_exact_unconditional_intervals_refuse_too_many_tables():
@@ -323,7 +334,7 @@ def samples(replicates=7, subjects=40):
     + [(odds.odds_ratio, m) for m in odds.METHODS],
 )
 def test_many_at_once_are_each_alone(effect, method):
-    values, arms = samples(4 if method in ("exact", "chan-zhang", "santner-snell") else 7)
+    values, arms = samples(4 if method in exact.METHODS else 7)
     many = effect(values, arms, (1, 0), 0.05, 2, method)
     assert (
         many.trouble[2] == Trouble.EMPTY_ARM and np.isnan([each[2] for each in (many.value, many.lower, many.p)]).all()
@@ -355,7 +366,7 @@ def test_arms_that_all_respond_or_none_are_no_accident(method, counts):
 
 
 def test_infinite_ratios_have_one_end():
-    for module, method in ((ratio, "koopman"), (odds, "score"), (odds, "exact"), (ratio, "exact")):
+    for module, method in ((ratio, "koopman"), (odds, "score"), (odds, "exact"), (ratio, "chan-zhang")):
         up, down = (module.of_tables(table(*each), method=method) for each in ((3, 10, 0, 12), (0, 12, 3, 10)))
         assert up.value == np.inf and up.upper == np.inf and 0 < up.lower < np.inf
         assert down.value == 0 and down.lower == 0 and 0 < down.upper < np.inf
@@ -409,6 +420,13 @@ def test_counts_leave_out_who_is_missing_and_other_arms():
 def test_a_wrong_call_is_refused_in_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_arrays_with_names_are_put_into_order():
+    values, arms = samples(4)
+    named = [xr.DataArray(each.T, dims=("subject", "replicate")) for each in (values, arms)]
+    for found, each in zip(count(*named, (1, 0)), count(values, arms, (1, 0)), strict=True):
+        np.testing.assert_array_equal(found, each)
 
 
 def test_a_table_is_of_one_shape():

@@ -176,9 +176,20 @@ def test_pairs_are_tested_as_in_the_binomial_law():
 
 
 def test_paired_intervals():
-    # Newcombe 1998, Stat Med 17:2635, table II, 36, 12, 2, 0, method 10
-    found = pairs.difference_of_pairs(pairs.Pairs(36, 12, 2, 0), method="newcombe")
-    assert (float(found.lower), float(found.upper)) == pytest.approx((0.0569, 0.3404), abs=5e-5)
+    # Newcombe 1998, Stat Med 17:2635, method 10, from Wilson by SciPy: pairs that disagree, hardly agree, agree
+    for both, first, second, neither, phi in (
+        (36, 12, 2, 0, -24 / np.sqrt(48 * 2 * 38 * 12)),
+        (10, 9, 8, 8, 0.0),
+        (30, 6, 2, 22, (660 - 12 - 30) / np.sqrt(36 * 24 * 32 * 28)),
+        (5, 0, 0, 0, 0.0),
+    ):
+        n = both + first + second + neither
+        p, q = (both + first) / n, (both + second) / n
+        (lp, up), (lq, uq) = (stats.binomtest(both + k, n).proportion_ci(0.95, "wilson") for k in (first, second))
+        lower = p - q - np.sqrt((p - lp) ** 2 - 2 * phi * (p - lp) * (uq - q) + (uq - q) ** 2)
+        upper = p - q + np.sqrt((q - lq) ** 2 - 2 * phi * (q - lq) * (up - p) + (up - p) ** 2)
+        found = pairs.difference_of_pairs(pairs.Pairs(both, first, second, neither), method="newcombe")
+        assert numbers(found.lower, found.upper) == pytest.approx([lower, upper], rel=1e-9)
     score = pairs.difference_of_pairs(pairs.Pairs(36, 12, 2, 0), method="tango")
     for end, sign in ((float(score.lower), 1), (float(score.upper), -1)):
         # the multinomial likelihood, greatest given the difference, by search

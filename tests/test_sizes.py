@@ -15,20 +15,21 @@ ELSEWHERE = ("gs_", "inn_")  # group-sequential and adaptive designs: test_seque
 
 def answers(inputs):
     """What a case asks, by name."""
-    alpha, sided = (inputs[k] for k in ("alpha_two_sided", "alpha_one_sided") if k in inputs), 1
-    alpha, sided = next(alpha), 2 if "alpha_two_sided" in inputs else 1
-    asked = {"power": inputs.get("power", 1 - inputs.get("beta", 0.5)), "alpha": alpha, "sided": sided}
+    sided = 2 if "alpha_two_sided" in inputs else 1
+    alpha = inputs["alpha_two_sided" if sided == 2 else "alpha_one_sided"]
+    power = inputs["power"] if "power" in inputs else 1 - inputs["beta"]
+    asked = {"power": power, "alpha": alpha, "sided": sided}
     if "delta" in inputs:
         found = means.two_means(inputs["delta"], sd=inputs["sd"], **asked)
         return {"n_per_group_exact": found.arms[1], "n_per_group": found.subjects[1]}
     if "p1" in inputs:
-        found = proportions.two_proportions(inputs["p1"], inputs["p2"], **asked)
+        low, high = sorted((inputs["p1"], inputs["p2"]))
+        found = proportions.two_proportions(low, high, **asked)
         return {"n_per_group_exact": found.arms[1], "n_per_group": found.subjects[1]}
     if "hr" in inputs:
         ratio = {"ratio": inputs.get("ratio", 1)}
         schoenfeld, freedman = (survival.events(inputs["hr"], method=m, **asked, **ratio) for m in survival.EVENTS)
         return {"events": schoenfeld.events, "events_ceiling": schoenfeld.whole, "freedman": freedman.events}
-    assert inputs["entry"] == "unif"
     found = survival.two_hazards(
         inputs["lambda1"],
         inputs["lambda2"],
@@ -36,6 +37,7 @@ def answers(inputs):
         accrual=inputs["Tr"],
         dropout=inputs["eta"],
         ratio=inputs["ratio"],
+        entry={"unif": 0.0, "expo": inputs.get("gamma")}[inputs["entry"]],
         scale={"rr": "ratio", "rd": "difference"}[inputs["type"]],
         **asked,
     )

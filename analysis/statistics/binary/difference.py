@@ -15,7 +15,8 @@ from analysis.statistics.trouble import Trouble, troubled
 
 METHODS = (
     *("wald", "wald-corrected", "newcombe", "newcombe-corrected", "agresti-caffo", "hauck-anderson"),
-    *("miettinen-nurminen", "mee", "chan-zhang", "santner-snell"),
+    *("miettinen-nurminen", "mee"),
+    *exact.METHODS,
 )
 
 
@@ -40,14 +41,15 @@ def risk_difference(
         mee                 the same without that factor; its test at a margin is that of Farrington and Manning
         chan-zhang          exact unconditional, by inversion of two one-sided tests ordered by the score
         santner-snell       the same, ordered by the observed difference
+        agresti-min         exact unconditional, by inversion of one two-sided test ordered by the absolute score
 
     The test belongs to the interval: z = (d - margin) / se, of both Newcombe's by Wald's se, as above for Agresti and
-    Caffo and for Hauck and Anderson, the score statistic, or exact (then two-sided p is twice the lesser of the two,
-    and the statistic is the score). For non-inferiority of a to b by a margin: margin=-0.1, sided=1. Where nobody or
-    everybody responds Wald's se is 0. values: 0, 1, NaN is left out; values, arms: (..., subject).
+    Caffo and for Hauck and Anderson, the score statistic, or exact (the statistic is then the score). For
+    non-inferiority of a to b by a margin: margin=-0.1, sided=1. Where nobody or everybody responds Wald's se is 0.
+    values: 0, 1, NaN is left out; values, arms: (..., subject).
     Newcombe 1998, Stat Med 17:873 (methods 1, 2, 5, 10, 11); Agresti & Caffo 2000, Am Stat 54:280; Hauck & Anderson
     1986, Am Stat 40:318; Miettinen & Nurminen 1985, Stat Med 4:213; Mee 1984, Biometrics 40:1175; Farrington & Manning
-    1990, Stat Med 9:1447; Chan & Zhang 1999, Biometrics 55:1202; Santner & Snell 1980, J Am Stat Assoc 75:386.
+    1990, Stat Med 9:1447; of the exact methods, exact.unconditional.
     """
     return of_tables(count(values, arms, contrast), alpha, sided, method, margin)
 
@@ -73,14 +75,14 @@ def of_tables(
         beyond = np.sign(above) * np.maximum(np.abs(above) - shift, 0.0)
         statistic = np.where(spread > 0, beyond / spread, np.where(np.abs(above) < 1e-15, 0.0, np.sign(above) * np.inf))
     statistic = np.where(table.empty[0], np.nan, statistic)
-    if method in ("miettinen-nurminen", "mee", "chan-zhang", "santner-snell"):
+    if method in ("miettinen-nurminen", "mee", *exact.METHODS):
         statistic = score(table, margin, "difference", method == "miettinen-nurminen")
     flat = (spread == 0) & np.isin(method, ("wald", "wald-corrected", "hauck-anderson"))
     few = ((table.na < 2) | (table.nb < 2)) & np.isin(method, ("hauck-anderson",))
     trouble = troubled(value.shape, table.empty, (few, Trouble.TOO_FEW), (flat, Trouble.CONSTANT))
     found = interval(value, spread, stats.norm(), statistic, alpha, sided, total, trouble=trouble)
-    if method in ("chan-zhang", "santner-snell"):
-        return exact.unconditional(found, table, alpha, sided, "difference", margin, method == "chan-zhang")
+    if method in exact.METHODS:
+        return exact.unconditional(found, table, alpha, sided, "difference", margin, method)
     lower, upper = _ends(table, method, z, spread, shift)
     return found._replace(lower=lower, upper=upper)
 

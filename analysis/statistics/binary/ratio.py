@@ -12,7 +12,7 @@ from analysis.statistics.binary.tables import Table, count
 from analysis.statistics.estimate import Estimate, interval
 from analysis.statistics.trouble import Trouble, troubled
 
-METHODS = ("katz", "walter", "miettinen-nurminen", "koopman", "exact")
+METHODS = ("katz", "walter", "miettinen-nurminen", "koopman", "chan-zhang", "agresti-min")
 
 
 def risk_ratio(
@@ -30,12 +30,14 @@ def risk_ratio(
         walter              the same, with half a responder more of half a subject more in each arm
         miettinen-nurminen  ratios that the score test with variance times n / (n - 1) does not reject
         koopman             the same without that factor; its test at a margin is that of Farrington and Manning
-        exact               exact unconditional, by inversion of two one-sided tests ordered by the score
+        chan-zhang          exact unconditional, by inversion of two one-sided tests ordered by the score
+        agresti-min         exact unconditional, by inversion of one two-sided test ordered by the absolute score
 
     The test belongs to the interval. se: of the log ratio. Where an arm has no responder Katz's limits are NaN; where
     neither has the ratio is too, but for Walter's. values: 0, 1, NaN is left out; values, arms: (..., subject).
     Katz et al. 1978, Biometrics 34:469; Walter 1975, Biometrika 62:371; Miettinen & Nurminen 1985, Stat Med 4:213;
-    Koopman 1984, Biometrics 40:513; Farrington & Manning 1990, Stat Med 9:1447; Chan & Zhang 1999, Biometrics 55:1202.
+    Koopman 1984, Biometrics 40:513; Farrington & Manning 1990, Stat Med 9:1447; of the exact methods,
+    exact.unconditional.
     """
     return of_tables(count(values, arms, contrast), alpha, sided, method, margin)
 
@@ -68,8 +70,8 @@ def of_tables(table: Table, alpha: float = 0.05, sided: int = 2, method: str = "
     )
     found = interval(value, se, stats.norm(), statistic, alpha, sided, table.na + table.nb, trouble=trouble)
     z = float(stats.norm.isf(alpha / sided))
-    if method == "exact":
-        return exact.unconditional(found, table, alpha, sided, "ratio", margin, True)
+    if method in exact.METHODS:
+        return exact.unconditional(found, table, alpha, sided, "ratio", margin, method)
     if not by_logs:
         lower, upper = limits(table, "ratio", z, method == "miettinen-nurminen")
         return found._replace(lower=lower, upper=upper)
