@@ -73,19 +73,25 @@ def information(
         error = again.std(0, ddof=1) if resamples > 1 else np.full(2, np.nan)
         value = _figures(fitted, reduction, y)
         partials.append(Partial(name, Figure(value[0], float(error[0])), Figure(value[1], float(error[1])), degree))
-    worth = np.array([_worth(y[rows], y[rows]) for rows in drawn])
-    evpi = Figure(_worth(y, y), float(worth.std(ddof=1)) if resamples > 1 else float("nan"))
+    worth = np.array([_gain(y[rows]) for rows in drawn])
+    evpi = Figure(_gain(y), float(worth.std(ddof=1)) if resamples > 1 else float("nan"))
     return Information(evpi, tuple(partials), Figure(float(y.mean()), float(y.std(ddof=1) / len(y) ** 0.5)), len(y))
 
 
-def _worth(conditional: np.ndarray, y: np.ndarray) -> float:
-    worth = float(np.maximum(conditional, 0.0).mean() - max(y.mean(), 0.0))
+def perfect_information(benefits: np.ndarray) -> float:
+    """Expected value of perfect information on a choice: E max_k B_k - max_k E B_k. benefits: (draw, strategy)."""
+    worth = float(benefits.max(1).mean() - benefits.mean(0).max())
     # A decision that never changes is worth nothing, but for rounding.
-    return worth if abs(worth) > 1e-12 * float(np.abs(y).max(initial=0.0)) else 0.0
+    return worth if abs(worth) > 1e-12 * float(np.abs(benefits).max(initial=0.0)) else 0.0
+
+
+def _gain(benefit: np.ndarray) -> float:
+    """Of the choice between two, from draws of the first's benefit over the second's, (draw,)."""
+    return perfect_information(np.stack([benefit, np.zeros_like(benefit)], axis=1))
 
 
 def _figures(fitted: np.ndarray, reduction: float, y: np.ndarray) -> tuple[float, float]:
-    return max(_worth(fitted, y), 0.0), reduction
+    return max(_gain(fitted), 0.0), reduction
 
 
 def _scores(table: np.ndarray) -> np.ndarray:

@@ -42,17 +42,17 @@ def beyond(limits: Any, factors: Any, df: float = np.inf, sided: int = 1) -> np.
     weight = weight * stats.norm.pdf(z)
     scale, mass = _scales(df)
     flat = u.reshape(-1, len(b))
-    result = np.zeros(len(flat))
-    for s, each in zip(scale, mass, strict=True):
-        for i, row in enumerate(flat):
-            with np.errstate(divide="ignore"):
-                upper = (row * s - b * z[:, None]) / c
-                inside = special.log_ndtr(upper)
-                if sided == 2:
-                    lower = (-row * s - b * z[:, None]) / c
-                    inside = np.log1p(-np.minimum(special.ndtr(-upper) + special.ndtr(lower), 1.0))
-                # 1 - prod as expm1 keeps the digits of small probabilities
-                result[i] += each * float(weight @ -np.expm1(inside.sum(1)))
+    result = np.empty(len(flat))
+    shift, size = b * z[:, None], scale[:, None, None]
+    for i, row in enumerate(flat):
+        upper = (row * size - shift) / c
+        if sided == 2:
+            lower = (-row * size - shift) / c
+            inside = np.log1p(-np.minimum(special.ndtr(-upper) + special.ndtr(lower), 1.0 - 1e-16))
+        else:
+            inside = special.log_ndtr(upper)
+        # 1 - prod as expm1 keeps the digits of small probabilities
+        result[i] = mass @ (-np.expm1(inside.sum(-1)) @ weight)
     return np.clip(result.reshape(u.shape[:-1]), 0.0, 1.0)
 
 
