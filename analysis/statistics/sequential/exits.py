@@ -45,10 +45,14 @@ def exits(rates: Any, upper: Any, drift: Any = 0.0, futility: Any = None, sided:
 
 
 def leave(times: np.ndarray, upper: np.ndarray, futility: np.ndarray, drift: np.ndarray, sided: int) -> Exits:
-    """`exits` of tables (design, look) that have been checked."""
+    """`exits` of tables (design, look) that have been checked.
+
+    drift: (design,), or (design, look) where it differs between one look and the next.
+    """
     at, found = walk.start(len(times)), []
+    drifts = np.broadcast_to(drift[:, None] if drift.ndim == 1 else drift, times.shape)
     for k in range(times.shape[1]):
-        time, u, f = times[:, k], upper[:, k], futility[:, k]
+        time, u, f, drift = times[:, k], upper[:, k], futility[:, k], drifts[:, k]
         total = at.mass.sum(-1)
         high = walk.above(at, time, drift, u)
         low = walk.below(at, time, drift, -u) if sided == 2 else np.zeros_like(high)

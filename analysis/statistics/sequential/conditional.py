@@ -1,0 +1,119 @@
+"""What an interim look says of the end: conditional power, predictive power, and the conditional error."""
+
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from analysis.statistics.sequential.exits import bounds, exits, floor
+from analysis.statistics.sequential.looks import increasing, number, rows, sides
+
+NODES = 96  # of Gauss and Hermite, for the average over drifts
+
+
+def conditional_power(
+    z: Any, rates: Any, upper: Any, drift: Any = None, look: int = 1, futility: Any = None, sided: int = 1
+) -> np.ndarray:
+    """Probability of rejecting at a later look, given Z = z at this one, (...).
+
+        Phi((z sqrt(t) + drift (1 - t) - u) / sqrt(1 - t))
+
+    where one look is left; else the later bounds move by what is known, and the rest is a trial of its own.
+    rates: information at each look, (..., look), the last being 1. upper, futility: bounds (..., look). drift: of the
+    rest, (...): None is the trend that was seen, z / sqrt(t); 0 gives the conditional error, and that of the design its
+    conditional power. look: which one was just held, from 1 on. Leading dimensions broadcast. With two sides rejection
+    on either side counts. Raises ValueError for a look that is the last or none.
+    Lan & Wittes 1988, Biometrics 44:579; Jennison & Turnbull 2000, section 10.2.
+    """
+    t, u, f = _plan(rates, upper, futility, look, sided)
+    seen = _number(z)
+    trend = seen / np.sqrt(t[..., look - 1])
+    return _later(seen, t, u, f, trend if drift is None else number(drift, "drift"), look, sided)
+
+
+def conditional_error(
+    z: Any, rates: Any, upper: Any, look: int = 1, futility: Any = None, sided: int = 1
+) -> np.ndarray:
+    """Probability of rejecting later under the null hypothesis, given Z = z at this look, (...).
+
+    Any other design of this level for the rest of the trial keeps the error rate of the whole.
+    Mueller & Schaefer 2001, Biometrics 57:886.
+    """
+    return conditional_power(z, rates, upper, 0.0, look, futility, sided)
+
+
+def predictive_power(
+    z: Any,
+    rates: Any,
+    upper: Any,
+    look: int = 1,
+    futility: Any = None,
+    sided: int = 1,
+    mean: Any = 0.0,
+    precision: Any = 0.0,
+) -> np.ndarray:
+    """Conditional power, averaged over what is believed of the drift after this look, (...).
+
+        drift ~ N((mean precision + z sqrt(t)) / (precision + t), 1 / (precision + t))
+
+    mean, precision: of the normal prior of the drift, (...); a precision of 0 is a flat prior. In terms of theta, the
+    drift is theta sqrt(I_K), so that a prior worth I_0 of information has precision I_0 / I_K. The other arguments are
+    those of `conditional_power`.
+    Spiegelhalter, Freedman & Blackburn 1986, Control Clin Trials 7:8.
+    """
+    t, u, f = _plan(rates, upper, futility, look, sided)
+    seen, m = _number(z), number(mean, "mean", example="3")
+    weight = np.asarray(precision, dtype=float)
+    if not np.all((weight >= 0.0) & (weight < np.inf)):
+        raise ValueError(f"precision is {np.min(weight):g}; give a number from 0 on, 0 for a flat prior")
+    now = t[..., look - 1]
+    centre = (m * weight + seen * np.sqrt(now)) / (weight + now)
+    spread = 1.0 / np.sqrt(weight + now)
+    if look == t.shape[-1] - 1:
+        # Z at the end is then normal, and the average is closed.
+        rest = 1.0 - now
+        mean_end = seen * np.sqrt(now) + rest * centre
+        sd = np.sqrt(rest + (rest * spread) ** 2)
+        high = special.ndtr((mean_end - u[..., -1]) / sd)
+        return high + special.ndtr((-u[..., -1] - mean_end) / sd) if sided == 2 else high
+    node, mass = np.polynomial.hermite_e.hermegauss(NODES)
+    drifts = centre[..., None] + spread[..., None] * node
+    found = _later(seen[..., None], t[..., None, :], u[..., None, :], f[..., None, :], drifts, look, sided)
+    return (found * mass).sum(-1) / mass.sum()
+
+
+def _later(
+    z: np.ndarray, t: np.ndarray, u: np.ndarray, f: np.ndarray, drift: np.ndarray, look: int, sided: int
+) -> np.ndarray:
+    """Probability of efficacy after the look, with the bounds of what is then added to the score z sqrt(t)."""
+    now = t[..., look - 1 : look]
+    rest, added = t[..., look:], t[..., look:] - now
+    score = z[..., None] * np.sqrt(now)
+    ahead = drift * np.sqrt(1.0 - now[..., 0])
+    top = (u[..., look:] * np.sqrt(rest) - score) / np.sqrt(added)
+    times = added / (1.0 - now)
+    if sided == 1:
+        bottom = (f[..., look:] * np.sqrt(rest) - score) / np.sqrt(added)
+        return exits(times, top, ahead, bottom).upper.sum(-1)
+    if np.any(f[..., look:-1] > 0.0):
+        raise ValueError("futility inside of two sides has no conditional power here; leave it out")
+    low = (-u[..., look:] * np.sqrt(rest) - score) / np.sqrt(added)
+    # What crosses one bound is a one-sided trial whose other bound ends it without.
+    return exits(times, top, ahead, low).upper.sum(-1) + exits(times, -low, -ahead, -top).upper.sum(-1)
+
+
+def _plan(rates: Any, upper: Any, futility: Any, look: int, sided: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    t = increasing(rates, "information rates")
+    if np.any(np.abs(t[..., -1] - 1.0) > 1e-12):
+        raise ValueError(f"the last information rate is {t[..., -1].max():g}; divide all by the last, to end at 1")
+    if not 1 <= look < t.shape[-1]:
+        raise ValueError(f"look is {look} of {t.shape[-1]}; give one from 1 on that is not the last")
+    lead, tables = rows(
+        (t, True), (bounds(upper, "upper", t.shape[-1]), True), (floor(futility, t.shape[-1], sides(sided)), True)
+    )
+    t, u, f = (each.reshape(*lead, -1) for each in tables)
+    return t, u, f
+
+
+def _number(z: Any) -> np.ndarray:
+    return number(z, "z", example="1.2")
