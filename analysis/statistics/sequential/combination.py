@@ -21,6 +21,7 @@ class Combined(NamedTuple):
     repeated_p: see `repeated.repeated_p`; NaN for rules without one. lower, upper: repeated confidence limits.
     stop: first stage at which the trial stops, from 1 on, 0 if it has not, (...). p, value, final_lower, final_upper:
     by stage-wise ordering at that stage, (...); NaN if it has not stopped.
+    trouble: codes of Trouble, (...); what a stage without a statistic leaves unknown is NaN.
     """
 
     stage_p: np.ndarray
@@ -34,6 +35,7 @@ class Combined(NamedTuple):
     value: np.ndarray
     final_lower: np.ndarray
     final_upper: np.ndarray
+    trouble: np.ndarray
 
 
 def weights_of(rates: Any) -> np.ndarray:
@@ -72,6 +74,25 @@ def combination_test(plan: Design, stages: Stages) -> Combined:
         raise ValueError(f"there are {held} stages and {plan.rates.shape[-1]} looks; plan for as many")
     if plan.rates.ndim > 1:
         raise ValueError("a combination test takes one design for all trials; give one, or call it for each")
+    good = np.flatnonzero(stages.trouble == 0)
+    sound = stages._replace(
+        statistic=lambda effect, i: stages.statistic(effect, good[i]),
+        information=stages.information[good],
+        scale=stages.scale[good],
+    )
+    columns = []
+    for each in _test(plan, sound):
+        column = np.full((len(stages.trouble), *each.shape[1:]), np.nan)
+        column[good] = each
+        columns.append(column.reshape((*stages.lead, *each.shape[1:])))
+    columns.append(stages.trouble.reshape(stages.lead))
+    told = Combined(*columns)
+    return told._replace(reject=told.reject == 1.0, stop=np.nan_to_num(told.stop).astype(int))
+
+
+def _test(plan: Design, stages: Stages) -> tuple:
+    """The columns of Combined but the last, of rows that are sound."""
+    held = stages.information.shape[-1]
     w = weights_of(plan.rates)[:held]
     count = len(stages.information)
     apart = stages.statistic(np.full(count, stages.null), np.arange(count))
@@ -83,15 +104,13 @@ def combination_test(plan: Design, stages: Stages) -> Combined:
     stop = np.where(ends.any(-1), ends.argmax(-1) + 1, 0)
     limits = [_limits(stages, w, sign * plan.upper[:held]) for sign in (1.0, -1.0)]
     ended = _ended(plan, stages, w, z, np.maximum(stop, 1))
-    said = [np.where(stop == 0, np.nan, each) for each in ended]
+    p, value, first, last = (np.where(stop == 0, np.nan, each) for each in ended)
     known = plan.efficacy.kind not in ("given-spending", "haybittle-peto")
     repeated = repeated_p(z, plan.rates, plan.efficacy, 1, plan.heeded) if known else np.full_like(z, np.nan)
-    p, value, first, last = said
     value, first, last, *limits = (_report(stages, each) for each in (value, first, last, *limits))
     if stages.direction < 0.0:
         first, last, limits = last, first, limits[::-1]
-    tables = [each.reshape(*stages.lead, -1) for each in (special.ndtr(-apart), z, over, repeated, *limits)]
-    return Combined(*tables, *(each.reshape(stages.lead) for each in (stop, p, value, first, last)))
+    return special.ndtr(-apart), z, over, repeated, *limits, stop, p, value, first, last
 
 
 def _ended(plan: Design, stages: Stages, weights: np.ndarray, z: np.ndarray, stop: np.ndarray) -> tuple:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from analysis.statistics.sequential.exits import bounds, exits, floor
-from analysis.statistics.sequential.looks import increasing, number, rows, sides
+from analysis.statistics.sequential.looks import increasing, number, observed, rows, sides
 
 NODES = 96  # of Gauss and Hermite, for the average over drifts
 
@@ -21,14 +21,16 @@ def conditional_power(
     where one look is left; else the later bounds move by what is known, and the rest is a trial of its own.
     rates: information at each look, (..., look), the last being 1. upper, futility: bounds (..., look). drift: of the
     rest, (...): None is the trend that was seen, z / sqrt(t); 0 gives the conditional error, and that of the design its
-    conditional power. look: which one was just held, from 1 on. Leading dimensions broadcast. With two sides rejection
-    on either side counts. Raises ValueError for a look that is the last or none.
+    conditional power. look: which one was just held, from 1 on. Leading dimensions broadcast; NaN for a z of
+    NaN. With two sides rejection on either side counts. Raises ValueError for a look that is the last or none.
     Lan & Wittes 1988, Biometrics 44:579; Jennison & Turnbull 2000, section 10.2.
     """
     t, u, f = _plan(rates, upper, futility, look, sided)
-    seen = _number(z)
-    trend = seen / np.sqrt(t[..., look - 1])
-    return _later(seen, t, u, f, trend if drift is None else number(drift, "drift"), look, sided)
+    seen = observed(z, "z")
+    filled = np.nan_to_num(seen)
+    trend = filled / np.sqrt(t[..., look - 1])
+    found = _later(filled, t, u, f, trend if drift is None else number(drift, "drift"), look, sided)
+    return np.where(np.isnan(seen), np.nan, found)
 
 
 def conditional_error(
@@ -62,7 +64,7 @@ def predictive_power(
     Spiegelhalter, Freedman & Blackburn 1986, Control Clin Trials 7:8.
     """
     t, u, f = _plan(rates, upper, futility, look, sided)
-    seen, m = _number(z), number(mean, "mean", example="3")
+    seen, m = observed(z, "z"), number(mean, "mean", example="3")
     weight = np.asarray(precision, dtype=float)
     if not np.all((weight >= 0.0) & (weight < np.inf)):
         raise ValueError(f"precision is {np.min(weight):g}; give a number from 0 on, 0 for a flat prior")
@@ -77,9 +79,10 @@ def predictive_power(
         high = special.ndtr((mean_end - u[..., -1]) / sd)
         return high + special.ndtr((-u[..., -1] - mean_end) / sd) if sided == 2 else high
     node, mass = np.polynomial.hermite_e.hermegauss(NODES)
-    drifts = centre[..., None] + spread[..., None] * node
-    found = _later(seen[..., None], t[..., None, :], u[..., None, :], f[..., None, :], drifts, look, sided)
-    return (found * mass).sum(-1) / mass.sum()
+    drifts = np.nan_to_num(centre)[..., None] + spread[..., None] * node
+    filled = np.nan_to_num(seen)
+    found = _later(filled[..., None], t[..., None, :], u[..., None, :], f[..., None, :], drifts, look, sided)
+    return np.where(np.isnan(seen), np.nan, (found * mass).sum(-1) / mass.sum())
 
 
 def _later(
@@ -111,9 +114,5 @@ def _plan(rates: Any, upper: Any, futility: Any, look: int, sided: int) -> tuple
     lead, tables = rows(
         (t, True), (bounds(upper, "upper", t.shape[-1]), True), (floor(futility, t.shape[-1], sides(sided)), True)
     )
-    t, u, f = (each.reshape(*lead, -1) for each in tables)
+    t, u, f = (each.reshape(*lead, each.shape[-1]) for each in tables)
     return t, u, f
-
-
-def _number(z: Any) -> np.ndarray:
-    return number(z, "z", example="1.2")

@@ -41,7 +41,7 @@ def exits(rates: Any, upper: Any, drift: Any = 0.0, futility: Any = None, sided:
     lead, (times, u, f, mean) = rows((information, True), (top, True), (bottom, True), (number(drift, "drift"), False))
     if np.any(f[:, :-1] > u[:, :-1]):
         raise ValueError("a futility bound lies above that of efficacy; lower it, or ask for less power or fewer looks")
-    return Exits(*(each.reshape(*lead, -1) for each in leave(times, u, f, mean, sided)))
+    return Exits(*(each.reshape(*lead, each.shape[-1]) for each in leave(times, u, f, mean, sided)))
 
 
 def leave(times: np.ndarray, upper: np.ndarray, futility: np.ndarray, drift: np.ndarray, sided: int) -> Exits:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.statistics.sequential.exits import bounds, floor, leave
-from analysis.statistics.sequential.looks import increasing, number, rows, sides
+from analysis.statistics.sequential.looks import increasing, number, observed, rows, sides
 from analysis.statistics.sequential.roots import beyond, root
 
 
@@ -27,12 +27,13 @@ def stagewise_p(
         sum over j < k of P(efficacy at j) + P(not stopped before k, Z_k >= z)
 
     High is: efficacy early, then late, then Z at the same look, then futility late, then early. z, look (from 1 on),
-    drift: (...). rates, upper, futility: (..., look); futility that does not bind is left out. p is one-sided also with
-    two sides. Raises ValueError for a look that the design has not.
+    drift: (...); NaN for a z of NaN. rates, upper, futility: (..., look); futility that does not bind is left out. p is
+    one-sided also with two sides. Raises ValueError for a look that the design has not.
     Tsiatis, Rosner & Mehta 1984, Biometrics 40:797; Jennison & Turnbull 2000, section 8.4.
     """
     lead, (stat, k, t, u, f, mean) = _table(z, look, rates, upper, drift, futility, sided)
-    return _extreme(stat, k, t, u, f, mean[:, None] * np.ones_like(t), sided).reshape(lead)
+    p = _extreme(np.nan_to_num(stat), k, t, u, f, mean[:, None] * np.ones_like(t), sided)
+    return np.where(np.isnan(stat), np.nan, p).reshape(lead)
 
 
 def final(
@@ -63,6 +64,7 @@ def final(
     lead, (stat, k, t, u, f, still, share, unit, slope) = _table(
         z, look, rates, upper, 0.0, futility, sided, (level, False), (unit, True), (slope, True)
     )
+    absent, stat = np.isnan(stat), np.nan_to_num(stat)
     p = _extreme(stat, k, t, u, f, still[:, None] * slope, sided)
     now = np.take_along_axis(unit, k[:, None].astype(int) - 1, -1)[:, 0]
     ends = []
@@ -73,10 +75,10 @@ def final(
 
         high = beyond(excess, stat / now, 4.0 / now)
         low = -beyond(lambda x, i, excess=excess: -excess(-x, i), -stat / now, 4.0 / now)  # type: ignore[misc]
-        ends.append(root(excess, low, high).reshape(lead))
+        ends.append(root(excess, low, high))
     if sided == 2:
         p = 2.0 * np.minimum(p, 1.0 - p)
-    return Final(p.reshape(lead), *ends)
+    return Final(*(np.where(absent, np.nan, each).reshape(lead) for each in (p, *ends)))
 
 
 def _extreme(
@@ -106,7 +108,7 @@ def _table(
     if not (np.issubdtype(which.dtype, np.integer) and np.all((which >= 1) & (which <= looks))):
         raise ValueError(f"look is {look} of {looks}; give whole numbers from 1 to {looks}")
     return rows(
-        (number(z, "z", example="2.1"), False),
+        (observed(z, "z"), False),
         (which, False),
         (t, True),
         (bounds(upper, "upper", looks), True),

@@ -40,7 +40,7 @@ def monitor(plan: Design, information: Any, maximum: Any, last: bool = False) ->
         raise ValueError(
             "the design spends by no function of information; give one that does, of efficacy and futility"
         )
-    if spends is None and np.any(np.isfinite(plan.futility[..., :-1]) & (plan.futility[..., :-1] != 0.0)):
+    if spends is None and np.any(plan.futility[..., :-1] > (-np.inf if plan.sided == 1 else 0.0)):
         raise ValueError("the futility of the design was given as bounds; give a rule that spends beta, or none")
     found = increasing(information, "information")
     share = found / number(maximum, "maximum", 0.0, example="300")[..., None]

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from analysis.statistics.arrays import plain
-from analysis.statistics.sequential.looks import number
+from analysis.statistics.sequential.looks import number, observed
 
 
 class Blinded(NamedTuple):
@@ -92,8 +92,8 @@ def blinded_rate(
 class Promising(NamedTuple):
     """zone: 0 unfavourable, 1 promising, 2 favourable. conditional: power under the trend, with the planned size.
     subjects: of the whole trial. final: its conditional power with them. bound: what Z of all data has to reach then,
-    so that the error rate stays exactly alpha; where it is nowhere above z_alpha, the usual test errs no more often. All
-    are (...)."""
+    so that the error rate stays exactly alpha; where it is nowhere above z_alpha, the usual test errs no more
+    often. All are (...)."""
 
     zone: np.ndarray
     conditional: np.ndarray
@@ -110,11 +110,12 @@ def promising(
         n(z) = n_1 + (n_1 / z^2) ((z_alpha sqrt(n_2) - z sqrt(n_1)) / sqrt(n_2 - n_1) + z_beta)^2
 
     where conditional power under the trend lies from `least` to below `target` = 1 - beta, kept within planned and
-    most; elsewhere the planned size. z: at the look, interim n_1, planned n_2, most: subjects, or information, (...).
+    most; elsewhere the planned size. z: at the look, interim n_1, planned n_2, most: subjects, or information, (...);
+    a z of NaN is unfavourable.
     alpha: one-sided. Raises ValueError where the sizes do not follow each other.
     Mehta & Pocock 2011, Stat Med 30:3267; Gao, Ware & Mehta 2008, J Biopharm Stat 18:1184.
     """
-    seen = number(z, "z", example="1.2")
+    seen = observed(z, "z")
     first, second = number(interim, "interim", 0.0, example="100"), number(planned, "planned", 0.0, example="200")
     limit = number(most, "most", 0.0, example="400")
     if np.any(first >= second) or np.any(second > limit):

@@ -7,7 +7,7 @@ from scipy import special
 
 from analysis.statistics.sequential.boundaries import KINDS, Rule, boundary, rule_of
 from analysis.statistics.sequential.exits import floor
-from analysis.statistics.sequential.looks import number, rates_of, rows, sides
+from analysis.statistics.sequential.looks import number, observed, rates_of, rows, sides
 from analysis.statistics.sequential.roots import root
 
 LEAST = -230.0  # logit of 1e-100, the smallest level that is tried
@@ -35,14 +35,15 @@ def repeated_p(
 
     z: of each look held so far, (..., look), or with `look`, that look's alone, (...). looks: number or information
     rates of all. rule: of efficacy, of a shape or a spending function that has all levels; futility: binding bounds.
-    With two sides p is two-sided. Levels below 1e-100 are 0. Raises ValueError for a rule that is one level's alone.
+    With two sides p is two-sided. Levels below 1e-100 are 0; NaN for a z of NaN. Raises ValueError for a rule that is
+    one level's alone.
     Jennison & Turnbull 2000, section 9.5.
     """
     rates = rates_of(looks)
     found = rule_of(rule, KINDS, "the rule of efficacy")
     if found.kind in ("given-spending", "haybittle-peto"):
         raise ValueError(f"'{found.kind}' is of one level alone and has no repeated p-value; give another rule")
-    seen = number(z, "z", example="2.1")
+    seen = observed(z, "z")
     if look is None:
         if seen.ndim == 0 or not 1 <= seen.shape[-1] <= rates.shape[-1]:
             raise ValueError(f"z has {seen.shape=} for {rates.shape[-1]} looks; give one for each look held so far")
@@ -54,7 +55,7 @@ def repeated_p(
     lead, (t, f, value, extra) = rows(
         (rates, True), (floor(futility, rates.shape[-1], sides(sided)), True), (seen, False), (parameter, False)
     )
-    value = np.abs(value) if sided == 2 else value
+    absent, value = np.isnan(value), np.nan_to_num(np.abs(value) if sided == 2 else value)
 
     def above(x: np.ndarray, i: np.ndarray) -> np.ndarray:
         own = Rule(found.kind, None if found.parameter is None else extra[i])
@@ -64,4 +65,4 @@ def repeated_p(
     everyone = np.arange(len(t))
     p = special.expit(root(above, low, high))
     p = np.where(above(low, everyone) <= 0.0, 0.0, np.where(above(high, everyone) >= 0.0, 1.0, p))
-    return p.reshape(lead)
+    return np.where(absent, np.nan, p).reshape(lead)

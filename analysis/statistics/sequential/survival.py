@@ -158,7 +158,7 @@ def _times(course: Course, looks: np.ndarray, people: np.ndarray, hr: np.ndarray
             f"{n.min():g} subjects have no more than {(_share(course, most, h, ratio) * n.min()).min():g} events ever, "
             f"of {d.max():g}; give more subjects, or less dropout"
         )
-    return root(more, least, most).reshape(*lead, -1)
+    return root(more, least, most).reshape(*lead, d.shape[-1])
 
 
 def _effect(hazard_ratio: Any, ratio: Any, margin: Any, formula: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -75,7 +75,7 @@ def onward(
         low = np.maximum(lower, centre - np.where(np.isfinite(lower), FAR, REACH))
         high = np.minimum(upper, centre + np.where(np.isfinite(upper), FAR, REACH))
         length = np.maximum(high - low, 0.0)
-        count = int(np.ceil(1.9 * np.max(length / width) / 8.0)) * 8 + 16
+        count = int(np.ceil(1.9 * np.max(length / width, initial=0.0) / 8.0)) * 8 + 16
         if count > NEAR:
             raise ValueError(
                 f"two looks have {(time / after).max():.8g} of each other's information; leave one of them out"
