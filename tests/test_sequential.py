@@ -306,6 +306,10 @@ def test_what_is_no_design_is_refused_in_a_sentence(changes, sentence):
 def test_futility_that_overtakes_efficacy_is_refused():
     with pytest.raises(ValueError, match="a futility bound lies above that of efficacy"):
         exits([0.5, 1.0], [2.0, 2.0], futility=[2.5])
+    with pytest.raises(ValueError, match="a futility bound is not below that of efficacy"):
+        boundary(3, "pocock", 0.4, futility=[1.5, 1.5])
+    with pytest.raises(ValueError, match="a futility bound is not below that of efficacy"):
+        boundary(2, Rule("given-spending", given=[0.1, 0.5]), 0.5, futility=[1.2])
     # Beta that is all but spent at the second look leaves nobody to go on.
     with pytest.raises(ValueError, match="the futility bound reaches that of efficacy at look 2; spend beta later"):
         design(3, futility=Rule("given-spending", given=[0.05, 0.0999999999, 0.1]))

@@ -66,17 +66,21 @@ def boundary(
         read = rates if times is None else increasing(times, "times of spending")
         target = np.diff(spending.spent(rule.kind, side, read, rule.parameter, given), prepend=0.0, axis=-1)
         lead, (t, f, steps) = rows((rates, True), (bottom, True), (np.maximum(target, 0.0), True))
-        return spend(t, steps, f, sided).reshape(*lead, rates.shape[-1])
-    if rule.kind == "haybittle-peto":
+        upper = spend(t, steps, f, sided)
+    elif rule.kind == "haybittle-peto":
         level = number(3.0 if rule.parameter is None else rule.parameter, "the bound of Haybittle and Peto", 0.0)
         lead, (t, f, a, early) = rows((rates, True), (bottom, True), (side, False), (level, False))
-        return _haybittle_peto(t, f, a, early, sided).reshape(*lead, rates.shape[-1])
-    power = {"obrien-fleming": 0.0, "pocock": 0.5}.get(rule.kind, rule.parameter)
-    if power is None:
-        raise ValueError("wang-tsiatis has no parameter; give Delta, such as 0.25")
-    delta = number(power, "Delta of Wang and Tsiatis", -10.0, 10.0, "0.25")
-    lead, (t, f, a, d) = rows((rates, True), (bottom, True), (side, False), (delta, False))
-    return _scaled(t, f, a, d, sided).reshape(*lead, rates.shape[-1])
+        upper = _haybittle_peto(t, f, a, early, sided)
+    else:
+        power = {"obrien-fleming": 0.0, "pocock": 0.5}.get(rule.kind, rule.parameter)
+        if power is None:
+            raise ValueError("wang-tsiatis has no parameter; give Delta, such as 0.25")
+        delta = number(power, "Delta of Wang and Tsiatis", -10.0, 10.0, "0.25")
+        lead, (t, f, a, d) = rows((rates, True), (bottom, True), (side, False), (delta, False))
+        upper = _scaled(t, f, a, d, sided)
+    if np.any(upper == -np.inf) or np.any((f > (-np.inf if sided == 1 else 0.0)) & (f >= upper)):
+        raise ValueError("a futility bound is not below that of efficacy; lower it, or leave it out")
+    return upper.reshape(*lead, rates.shape[-1])
 
 
 def spend(times: np.ndarray, steps: np.ndarray, futility: np.ndarray, sided: int) -> np.ndarray:

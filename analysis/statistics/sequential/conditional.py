@@ -3,12 +3,9 @@
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from analysis.statistics.sequential.exits import bounds, exits, floor
 from analysis.statistics.sequential.looks import increasing, number, observed, rows, sides
-
-NODES = 96  # of Gauss and Hermite, for the average over drifts
 
 
 def conditional_power(
@@ -29,7 +26,7 @@ def conditional_power(
     seen = observed(z, "z")
     filled = np.nan_to_num(seen)
     trend = filled / np.sqrt(t[..., look - 1])
-    found = _later(filled, t, u, f, trend if drift is None else number(drift, "drift"), look, sided)
+    found = _later(filled, t, u, f, trend if drift is None else number(drift, "drift"), 0.0, look, sided)
     return np.where(np.isnan(seen), np.nan, found)
 
 
@@ -69,40 +66,42 @@ def predictive_power(
     if not np.all((weight >= 0.0) & (weight < np.inf)):
         raise ValueError(f"precision is {np.min(weight):g}; give a number from 0 on, 0 for a flat prior")
     now = t[..., look - 1]
-    centre = (m * weight + seen * np.sqrt(now)) / (weight + now)
-    spread = 1.0 / np.sqrt(weight + now)
-    if look == t.shape[-1] - 1:
-        # Z at the end is then normal, and the average is closed.
-        rest = 1.0 - now
-        mean_end = seen * np.sqrt(now) + rest * centre
-        sd = np.sqrt(rest + (rest * spread) ** 2)
-        high = special.ndtr((mean_end - u[..., -1]) / sd)
-        return high + special.ndtr((-u[..., -1] - mean_end) / sd) if sided == 2 else high
-    node, mass = np.polynomial.hermite_e.hermegauss(NODES)
-    drifts = np.nan_to_num(centre)[..., None] + spread[..., None] * node
-    filled = np.nan_to_num(seen)
-    found = _later(filled[..., None], t[..., None, :], u[..., None, :], f[..., None, :], drifts, look, sided)
-    return np.where(np.isnan(seen), np.nan, (found * mass).sum(-1) / mass.sum())
+    centre = (m * weight + np.nan_to_num(seen) * np.sqrt(now)) / (weight + now)
+    found = _later(np.nan_to_num(seen), t, u, f, centre, 1.0 / (weight + now), look, sided)
+    return np.where(np.isnan(seen), np.nan, found)
 
 
 def _later(
-    z: np.ndarray, t: np.ndarray, u: np.ndarray, f: np.ndarray, drift: np.ndarray, look: int, sided: int
+    z: np.ndarray,
+    t: np.ndarray,
+    u: np.ndarray,
+    f: np.ndarray,
+    drift: np.ndarray,
+    variance: Any,
+    look: int,
+    sided: int,
 ) -> np.ndarray:
-    """Probability of efficacy after the look, with the bounds of what is then added to the score z sqrt(t)."""
+    """Probability of efficacy after the look, with bounds for what is then added to the score z sqrt(t).
+
+    What is added by s = t_k - t has the mean drift s and, for a drift with that variance v, cov(s, s') = s (1 + v s')
+    for s <= s'. Divided by 1 + v s it has independent increments again, and the information s / (1 + v s).
+    """
     now = t[..., look - 1 : look]
     rest, added = t[..., look:], t[..., look:] - now
-    score = z[..., None] * np.sqrt(now)
-    ahead = drift * np.sqrt(1.0 - now[..., 0])
-    top = (u[..., look:] * np.sqrt(rest) - score) / np.sqrt(added)
-    times = added / (1.0 - now)
+    spread = 1.0 + np.asarray(variance)[..., None] * added
+    gone = z[..., None] * np.sqrt(now) + drift[..., None] * added
+
+    def moved(bound: np.ndarray) -> np.ndarray:
+        return (bound[..., look:] * np.sqrt(rest) - gone) / np.sqrt(added * spread)
+
+    times = added / spread
     if sided == 1:
-        bottom = (f[..., look:] * np.sqrt(rest) - score) / np.sqrt(added)
-        return exits(times, top, ahead, bottom).upper.sum(-1)
+        return exits(times, moved(u), 0.0, moved(f)).upper.sum(-1)
     if np.any(f[..., look:-1] > 0.0):
         raise ValueError("futility inside of two sides has no conditional power here; leave it out")
-    low = (-u[..., look:] * np.sqrt(rest) - score) / np.sqrt(added)
     # What crosses one bound is a one-sided trial whose other bound ends it without.
-    return exits(times, top, ahead, low).upper.sum(-1) + exits(times, -low, -ahead, -top).upper.sum(-1)
+    top, low = moved(u), moved(-u)
+    return exits(times, top, 0.0, low).upper.sum(-1) + exits(times, -low, 0.0, -top).upper.sum(-1)
 
 
 def _plan(rates: Any, upper: Any, futility: Any, look: int, sided: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
