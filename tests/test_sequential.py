@@ -147,6 +147,14 @@ def test_ways_out_are_boxes_of_the_normal_law(drift):
     assert two.any.sum() == pytest.approx(1.0, abs=1e-12)
 
 
+def test_the_design_that_gsdesign_prints_without_arguments():
+    # keaven/gsDesign, manual of gsDesign(): k = 3, test.type = 4, sfHSD -4 and -2
+    plan = design(3, Rule("hwang-shih-decani", -4), futility=Rule("hwang-shih-decani", -2))
+    np.testing.assert_allclose(plan.upper, [3.01, 2.55, 2.00], atol=0.005)
+    np.testing.assert_allclose(plan.futility, [-0.24, 0.94, 2.00], atol=0.005)
+    np.testing.assert_allclose(characteristics(plan).inflation * plan.rates, [0.357, 0.713, 1.070], atol=5e-4)
+
+
 def test_an_inner_wedge_stops_on_both_sides_of_zero():
     left = exits([0.5, 1.0], [2.5, 2.0], 1.2, [0.4], sided=2)
     wedge = cube([0.5], [-0.4], [0.4], 1.2)
@@ -201,6 +209,12 @@ def test_futility_that_binds_asks_for_less_of_efficacy():
     assert (bound.upper < free.upper).all() and bound.drift < free.drift
     held = exits(bound.rates, bound.upper, 0.0, bound.futility)
     assert held.upper.sum() == pytest.approx(0.025, abs=1e-10)
+
+
+def test_futility_at_zero_binds_like_any_other():
+    upper = boundary(3, "pocock", 0.4, futility=[0.0, 0.0])
+    assert exits([1 / 3, 2 / 3, 1], upper, futility=[0.0, 0.0]).upper.sum() == pytest.approx(0.4, rel=1e-9)
+    assert (upper < boundary(3, "pocock", 0.4)).all()
 
 
 def test_haybittle_and_peto_leave_the_last_look_what_three_did_not_spend():
@@ -292,6 +306,10 @@ def test_what_is_no_design_is_refused_in_a_sentence(changes, sentence):
 def test_futility_that_overtakes_efficacy_is_refused():
     with pytest.raises(ValueError, match="a futility bound lies above that of efficacy"):
         exits([0.5, 1.0], [2.0, 2.0], futility=[2.5])
-    # Beta that is all spent at the first look leaves nobody to go on.
-    with pytest.raises(ValueError, match="the futility bound reaches that of efficacy at look 1; spend beta later"):
-        design(3, futility=Rule("given-spending", given=[0.1, 0.1, 0.1]))
+    with pytest.raises(ValueError, match="a futility bound is not below that of efficacy"):
+        boundary(3, "pocock", 0.4, futility=[1.5, 1.5])
+    with pytest.raises(ValueError, match="a futility bound is not below that of efficacy"):
+        boundary(2, Rule("given-spending", given=[0.1, 0.5]), 0.5, futility=[1.2])
+    # Beta that is all but spent at the second look leaves nobody to go on.
+    with pytest.raises(ValueError, match="the futility bound reaches that of efficacy at look 2; spend beta later"):
+        design(3, futility=Rule("given-spending", given=[0.05, 0.0999999999, 0.1]))

@@ -66,17 +66,21 @@ def boundary(
         read = rates if times is None else increasing(times, "times of spending")
         target = np.diff(spending.spent(rule.kind, side, read, rule.parameter, given), prepend=0.0, axis=-1)
         lead, (t, f, steps) = rows((rates, True), (bottom, True), (np.maximum(target, 0.0), True))
-        return spend(t, steps, f, sided).reshape(*lead, -1)
-    if rule.kind == "haybittle-peto":
+        upper = spend(t, steps, f, sided)
+    elif rule.kind == "haybittle-peto":
         level = number(3.0 if rule.parameter is None else rule.parameter, "the bound of Haybittle and Peto", 0.0)
         lead, (t, f, a, early) = rows((rates, True), (bottom, True), (side, False), (level, False))
-        return _haybittle_peto(t, f, a, early, sided).reshape(*lead, -1)
-    power = {"obrien-fleming": 0.0, "pocock": 0.5}.get(rule.kind, rule.parameter)
-    if power is None:
-        raise ValueError("wang-tsiatis has no parameter; give Delta, such as 0.25")
-    delta = number(power, "Delta of Wang and Tsiatis", -10.0, 10.0, "0.25")
-    lead, (t, f, a, d) = rows((rates, True), (bottom, True), (side, False), (delta, False))
-    return _scaled(t, f, a, d, sided).reshape(*lead, -1)
+        upper = _haybittle_peto(t, f, a, early, sided)
+    else:
+        power = {"obrien-fleming": 0.0, "pocock": 0.5}.get(rule.kind, rule.parameter)
+        if power is None:
+            raise ValueError("wang-tsiatis has no parameter; give Delta, such as 0.25")
+        delta = number(power, "Delta of Wang and Tsiatis", -10.0, 10.0, "0.25")
+        lead, (t, f, a, d) = rows((rates, True), (bottom, True), (side, False), (delta, False))
+        upper = _scaled(t, f, a, d, sided)
+    if np.any(upper == -np.inf) or np.any((f > (-np.inf if sided == 1 else 0.0)) & (f >= upper)):
+        raise ValueError("a futility bound is not below that of efficacy; lower it, or leave it out")
+    return upper.reshape(*lead, rates.shape[-1])
 
 
 def spend(times: np.ndarray, steps: np.ndarray, futility: np.ndarray, sided: int) -> np.ndarray:
@@ -100,7 +104,7 @@ def _scaled(times: np.ndarray, futility: np.ndarray, alpha: np.ndarray, delta: n
 
     # The last look alone would ask for z(alpha); a share of alpha for each look is always enough. Futility that binds
     # makes room for less than both.
-    binds = np.any(np.isfinite(futility) & (futility != 0.0), axis=-1)
+    binds = np.any(futility > (-np.inf if sided == 1 else 0.0), axis=-1)
     low = np.where(binds, -8.0, stats.norm.isf(alpha)) - 0.01
     high = stats.norm.isf(alpha / times.shape[1]) * np.maximum(1.0, 1.0 / shape.min(-1)) + 0.01
     return root(excess, low, high)[:, None] * shape

@@ -120,6 +120,6 @@ def _made(
     beta: np.ndarray,
     *rest: Any,
 ) -> Design:
-    tables = [each.reshape(*lead, -1).copy() for each in (rates, upper, futility)]
+    tables = [each.reshape(*lead, each.shape[-1]).copy() for each in (rates, upper, futility)]
     columns = [each.reshape(lead).copy() for each in (drift, alpha, beta)]
     return Design(*tables, *columns, *rest)  # type: ignore[arg-type]

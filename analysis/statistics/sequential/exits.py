@@ -41,14 +41,18 @@ def exits(rates: Any, upper: Any, drift: Any = 0.0, futility: Any = None, sided:
     lead, (times, u, f, mean) = rows((information, True), (top, True), (bottom, True), (number(drift, "drift"), False))
     if np.any(f[:, :-1] > u[:, :-1]):
         raise ValueError("a futility bound lies above that of efficacy; lower it, or ask for less power or fewer looks")
-    return Exits(*(each.reshape(*lead, -1) for each in leave(times, u, f, mean, sided)))
+    return Exits(*(each.reshape(*lead, each.shape[-1]) for each in leave(times, u, f, mean, sided)))
 
 
 def leave(times: np.ndarray, upper: np.ndarray, futility: np.ndarray, drift: np.ndarray, sided: int) -> Exits:
-    """`exits` of tables (design, look) that have been checked."""
+    """`exits` of tables (design, look) that have been checked.
+
+    drift: (design,), or (design, look) where it differs between one look and the next.
+    """
     at, found = walk.start(len(times)), []
+    drifts = np.broadcast_to(drift[:, None] if drift.ndim == 1 else drift, times.shape)
     for k in range(times.shape[1]):
-        time, u, f = times[:, k], upper[:, k], futility[:, k]
+        time, u, f, drift = times[:, k], upper[:, k], futility[:, k], drifts[:, k]
         total = at.mass.sum(-1)
         high = walk.above(at, time, drift, u)
         low = walk.below(at, time, drift, -u) if sided == 2 else np.zeros_like(high)

@@ -47,29 +47,13 @@ def spend_beta(
     Pampallona, Tsiatis & Kim 2001, Drug Inf J 35:1113.
     """
 
-    def march(drift: np.ndarray, i: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        t, still = times[i], np.zeros(len(i))
-        here, there = walk.start(len(i)), walk.start(len(i))
-        tops, bottoms, power = [], [], np.zeros(len(i))
-        for k in range(t.shape[1]):
-            u = upper[i, k] if alpha_steps is None else walk.upper_point(here, t[:, k], still, alpha_steps[i, k])
-            power = power + walk.above(there, t[:, k], drift, u)
-            if both:
-                power = power + walk.below(there, t[:, k], drift, -u)
-            tops.append(u)
-            if k == t.shape[1] - 1:
-                bottoms.append(u)
-                break
-            f = np.minimum(_futile(there, t[:, k], drift, beta_steps[i, k], sided), u)
-            bottoms.append(f)
-            there = onward(there, t[:, k], drift, t[:, k + 1], u, f, sided)
-            if alpha_steps is not None:
-                here = onward(here, t[:, k], still, t[:, k + 1], u, f, sided)
-        return np.stack(tops, -1), np.stack(bottoms, -1), power
+    def at(drift: np.ndarray, i: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        own = None if alpha_steps is None else alpha_steps[i]
+        return march(times[i], upper[i], own, beta_steps[i], drift, sided, both)
 
     beta = beta_steps.sum(-1)
-    drift = _solve(lambda x, i: march(x, i)[2] - (1.0 - beta[i]), alpha, beta, both)
-    top, bottom, _ = march(drift, np.arange(len(times)))
+    drift = _solve(lambda x, i: at(x, i)[2] - (1.0 - beta[i]), alpha, beta, both)
+    top, bottom, _ = at(drift, np.arange(len(times)))
     crossed = top[:, :-1] - bottom[:, :-1] < 1e-6  # the root comes as near as this where both would cross
     if crossed.any():
         look = int(np.argwhere(crossed)[0, 1]) + 1
@@ -77,6 +61,41 @@ def spend_beta(
             f"the futility bound reaches that of efficacy at look {look}; spend beta later, or take fewer looks"
         )
     return top, bottom, drift
+
+
+def march(
+    times: np.ndarray,
+    upper: np.ndarray,
+    alpha_steps: np.ndarray | None,
+    beta_steps: np.ndarray,
+    drift: np.ndarray,
+    sided: int,
+    both: bool = False,
+    ends: bool = True,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds of efficacy and futility, look by look, and the probability of efficacy, at a drift.
+
+    As `spend_beta`, which finds the drift. ends: whether the last look ends the trial, so that all is futile there
+    that is not efficacy.
+    """
+    rows, still, power = len(times), np.zeros(len(times)), np.zeros(len(times))
+    here, there = walk.start(rows), walk.start(rows)
+    tops, bottoms = [], []
+    for k in range(times.shape[1]):
+        t = times[:, k]
+        u = upper[:, k] if alpha_steps is None else walk.upper_point(here, t, still, alpha_steps[:, k])
+        power = power + walk.above(there, t, drift, u)
+        if both:
+            power = power + walk.below(there, t, drift, -u)
+        last = k == times.shape[1] - 1
+        f = u if last and ends else np.minimum(_futile(there, t, drift, beta_steps[:, k], sided), u)
+        tops.append(u)
+        bottoms.append(f)
+        if not last:
+            there = onward(there, t, drift, times[:, k + 1], u, f, sided)
+            if alpha_steps is not None:
+                here = onward(here, t, still, times[:, k + 1], u, f, sided)
+    return np.stack(tops, -1), np.stack(bottoms, -1), power
 
 
 def _futile(at: walk.Walk, time: np.ndarray, drift: np.ndarray, target: np.ndarray, sided: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """When a trial looks at its data, and designs as the rows of one table."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,18 @@ def number(value: Any, name: str, low: float = -np.inf, high: float = np.inf, ex
     return found
 
 
+def observed(values: Any, name: str, low: float = -np.inf) -> np.ndarray:
+    """What data gave: numbers from `low` on, NaN where there is none. Raises ValueError for others."""
+    try:
+        found = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} holds what is no number; give numbers, NaN where there is none") from error
+    if np.isinf(found).any() or np.any(found < low):
+        limit = f" from {low:g} on" if low > -np.inf else ""
+        raise ValueError(f"{name} is {shown(found)}; give finite numbers{limit}, NaN where there is none")
+    return found
+
+
 def sides(sided: int) -> int:
     """1 or 2. Raises ValueError for others."""
     if sided not in (1, 2):
@@ -73,6 +86,6 @@ def rows(*arrays: tuple[Any, bool]) -> tuple[tuple[int, ...], list[np.ndarray]]:
         raise ValueError(f"shapes do not fit: {shapes}; give one row a design in each") from error
     tables = []
     for each, looks in found:
-        shape = (*lead, each.shape[-1]) if looks else lead
-        tables.append(np.broadcast_to(each, shape).reshape((-1, each.shape[-1]) if looks else -1))
+        last = each.shape[-1:] if looks else ()
+        tables.append(np.broadcast_to(each, (*lead, *last)).reshape(math.prod(lead), *last))
     return lead, tables

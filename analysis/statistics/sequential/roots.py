@@ -15,6 +15,8 @@ def root(function: Callable[[np.ndarray, np.ndarray], np.ndarray], low: np.ndarr
     cost nothing more.
     """
     which = np.arange(len(low))
+    if not len(low):
+        return np.zeros(0)
     with np.errstate(all="ignore"):
         found = elementwise.find_root(
             lambda x, i: function(x, i.astype(int)), (low, high), args=(which,), tolerances=EXACT, maxiter=200

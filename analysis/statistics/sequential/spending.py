@@ -44,7 +44,7 @@ def spent(kind: str, rate: Any, times: Any, parameter: Any = None, given: Any = 
         flat = np.abs(extra) < 1e-12
         gamma = np.where(flat, 1.0, extra)
         found = a * np.where(flat, t, np.expm1(-gamma * t) / np.expm1(-gamma))
-    return found.reshape(*lead, -1)
+    return found.reshape(*lead, found.shape[-1])
 
 
 def _parameter(kind: str, parameter: Any) -> np.ndarray:
@@ -69,4 +69,4 @@ def _given(given: Any, rate: np.ndarray, looks: int) -> np.ndarray:
     lead, (table, ends) = rows((found, True), (rate, False))
     if not np.allclose(table[:, -1], ends, rtol=1e-9, atol=0.0):
         raise ValueError(f"the spending that is given ends at {shown(table[:, -1])}; end it at {shown(ends)}")
-    return table.reshape(*lead, -1)
+    return table.reshape(*lead, looks)

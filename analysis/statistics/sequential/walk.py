@@ -15,19 +15,21 @@ ELEMENTS = 2_000_000  # of one block of the transition, 16 MB
 class Walk(NamedTuple):
     """The part of a distribution that has not been stopped: nodes z and the mass at each, both (design, node).
 
-    time: information by then, (design,). before: that of the look before.
+    time: information by then, (design,). before: that of the look before. score: mean of z sqrt(t), had nothing
+    stopped.
     """
 
     nodes: np.ndarray
     mass: np.ndarray
     time: np.ndarray
     before: np.ndarray
+    score: np.ndarray
 
 
 def start(designs: int) -> Walk:
     """Before the first look: everything at zero, without information."""
     zero = np.zeros(designs)
-    return Walk(np.zeros((designs, 1)), np.ones((designs, 1)), zero, zero)
+    return Walk(np.zeros((designs, 1)), np.ones((designs, 1)), zero, zero, zero)
 
 
 def transition(walk: Walk, time: np.ndarray, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,14 +67,15 @@ def onward(
     Raises ValueError where two looks lie so close together that this needs more than 4,000.
     Jennison & Turnbull 2000, section 19.2, with the nodes of Gauss for those of Simpson.
     """
-    centre = drift * np.sqrt(time)
+    score = walk.score + drift * (time - walk.time)
+    centre = score / np.sqrt(time)
     width = 1.0 / np.sqrt(time / (time - walk.time) + time / (after - time))
     nodes, weights = [], []
     for lower, upper in pieces:
         low = np.maximum(lower, centre - np.where(np.isfinite(lower), FAR, REACH))
         high = np.minimum(upper, centre + np.where(np.isfinite(upper), FAR, REACH))
         length = np.maximum(high - low, 0.0)
-        count = int(np.ceil(1.9 * np.max(length / width) / 8.0)) * 8 + 16
+        count = int(np.ceil(1.9 * np.max(length / width, initial=0.0) / 8.0)) * 8 + 16
         if count > NEAR:
             raise ValueError(
                 f"two looks have {(time / after).max():.8g} of each other's information; leave one of them out"
@@ -91,7 +94,7 @@ def onward(
         kernel *= -0.5
         np.exp(kernel, out=kernel)
         mass[part] = np.matmul(kernel, walk.mass[part, :, None])[..., 0]
-    return Walk(z, mass * weight / (sd * np.sqrt(2.0 * np.pi)), time, walk.time)
+    return Walk(z, mass * weight / (sd * np.sqrt(2.0 * np.pi)), time, walk.time, score)
 
 
 def upper_point(walk: Walk, time: np.ndarray, drift: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -104,7 +107,8 @@ def upper_point(walk: Walk, time: np.ndarray, drift: np.ndarray, target: np.ndar
     with np.errstate(divide="ignore"):
         goal = np.log(target)
     sought = (target > 0.0) & (target < walk.mass.sum(-1))
-    z = np.where(sought, drift * np.sqrt(time) - ndtri(np.where(sought, target, 0.5)), 0.0)
+    centre = (walk.score + drift * (time - walk.time)) / np.sqrt(time)
+    z = np.where(sought, centre - ndtri(np.where(sought, target, 0.5)), 0.0)
     for _ in range(100):
         distance = (z[:, None] - mean) / sd
         tail = (walk.mass * ndtr(-distance)).sum(-1)
@@ -119,7 +123,7 @@ def upper_point(walk: Walk, time: np.ndarray, drift: np.ndarray, target: np.ndar
 
 def lower_point(walk: Walk, time: np.ndarray, drift: np.ndarray, target: np.ndarray) -> np.ndarray:
     """z at which P(not stopped before, Z <= z) = target; -infinite for 0, infinite for more than there is."""
-    mirrored = walk._replace(nodes=-walk.nodes)
+    mirrored = walk._replace(nodes=-walk.nodes, score=-walk.score)
     return -upper_point(mirrored, time, -drift, target)
 
 
