@@ -139,32 +139,32 @@ def marginal(variance: str) -> Callable:
     return told
 
 
-def followed(rng: np.random.Generator, sets: int, each: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def followed(rng: np.random.Generator, sets: int, each: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Exponential times of mean 1, followed for a uniform time from 0.5 to 2."""
     event, end = rng.standard_exponential((sets, 2 * each)), rng.uniform(0.5, 2.0, (sets, 2 * each))
     return np.minimum(event, end), event <= end, arms(sets, each)
 
 
-def lasting(method: Callable, *given: Any, **options: Any) -> Callable:
+def lasting(method: Callable, each: int, *given: Any, **options: Any) -> Callable:
     def told(rng: np.random.Generator, sets: int) -> tuple:
-        return by(method(*followed(rng, sets), CONTRAST, *given, **options))
+        return by(method(*followed(rng, sets, each), CONTRAST, *given, **options))
 
     return told
 
 
 def strongest(rng: np.random.Generator, sets: int) -> tuple:
-    return maxcombo(*followed(rng, sets), CONTRAST).p, None
+    return maxcombo(*followed(rng, sets, 50), CONTRAST).p, None
 
 
 def hazards(rng: np.random.Generator, sets: int) -> tuple:
-    times, events, arm = followed(rng, sets)
+    times, events, arm = followed(rng, sets, 50)
     found = cox(times, events, {"arm": arm})
     return found.p[..., 0], (found.lower[..., 0] <= 0.0) & (found.upper[..., 0] >= 0.0)
 
 
-def hierarchy(which: str, truth: float) -> Callable:
+def hierarchy(which: str, each: int, truth: float) -> Callable:
     def told(rng: np.random.Generator, sets: int) -> tuple:
-        times, events, arm = followed(rng, sets)
+        times, events, arm = followed(rng, sets, each)
         outcomes = [Outcome(times, events), Outcome(rng.standard_normal(times.shape))]
         return by(getattr(win_statistics(outcomes, arm, CONTRAST), which), truth)
 
@@ -236,15 +236,17 @@ METHODS = [
     Method("Cochran-Mantel-Haenszel", "2 x 50, three strata", NOMINAL, in_strata),
     Method("logistic g-computation, Ge", "2 x 100, a covariate", NOMINAL, marginal("ge")),
     Method("logistic g-computation, Ye", "the same", NOMINAL, marginal("ye")),
-    Method("log-rank", "2 x 50 exponential, a third censored", NOMINAL, lasting(logrank)),
-    Method("Fleming-Harrington (0, 1)", "the same", NOMINAL, lasting(logrank, rho=0.0, gamma=1.0)),
+    Method("log-rank", "2 x 50 exponential, a third censored", NOMINAL, lasting(logrank, 50)),
+    Method("Fleming-Harrington (0, 1)", "the same", NOMINAL, lasting(logrank, 50, rho=0.0, gamma=1.0)),
     Method("MaxCombo", "the same", NOMINAL, strongest),
     Method("Cox, Efron, Wald", "the same", NOMINAL, hazards),
-    Method("restricted mean to 1", "the same", LIBERAL, lasting(restricted_mean_difference, 1.0)),
-    Method("milestone at 1, plain", "the same", LIBERAL, lasting(milestone, 1.0)),
-    Method("milestone at 1, log-log", "the same", NOMINAL, lasting(milestone, 1.0, scale="log-log")),
-    Method("win ratio", "the same, then a normal score", LIBERAL, hierarchy("win_ratio", 1.0)),
-    Method("net benefit", "the same", LIBERAL, hierarchy("net_benefit", 0.0)),
+    Method("restricted mean to 1", "the same", NOMINAL, lasting(restricted_mean_difference, 50, 1.0)),
+    Method("milestone at 1, log-log", "the same", NOMINAL, lasting(milestone, 50, 1.0, scale="log-log")),
+    Method("win ratio", "the same, then a normal score", NOMINAL, hierarchy("win_ratio", 50, 1.0)),
+    Method("net benefit", "the same", NOMINAL, hierarchy("net_benefit", 50, 0.0)),
+    Method("restricted mean to 1, few", "2 x 15", LIBERAL, lasting(restricted_mean_difference, 15, 1.0)),
+    Method("milestone at 1, plain, few", "2 x 15", LIBERAL, lasting(milestone, 15, 1.0)),
+    Method("net benefit, few", "2 x 15", LIBERAL, hierarchy("net_benefit", 15, 0.0)),
     Method("five looks, O'Brien-Fleming", "normal increments", NOMINAL, looks("obrien-fleming")),
     Method("five looks, Pocock's spending", "the same", NOMINAL, looks("pocock-spending")),
     Method("Dunnett, any of three", "4 x 12 normal", NOMINAL, many_to_one),
