@@ -17,7 +17,7 @@ from analysis.statistics.binary.tables import Table, count, table
 from analysis.statistics.trouble import Trouble
 
 TOPIC = "linear_binary"
-ELSEWHERE = {  # cases that other outcomes answer
+ELSEWHERE = {  # cases that other tests answer
     **dict.fromkeys(("mmrm_fev_un_reml_sas", "mmrm_fev_un_gls", "mmrm_fev_intercept_un_sas"), "test_continuous.py"),
     **dict.fromkeys(("ancova_anorexia", "cdiscpilot_table14_3_01"), "test_continuous.py"),
     "cdiscpilot_adtte": "test_survival.py",

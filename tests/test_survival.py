@@ -1,5 +1,6 @@
 """Survival against R's survival, other packages, brute force and closed forms."""
 
+import json
 import re
 
 import numpy as np
@@ -689,3 +690,23 @@ def test_a_call_that_cannot_be_right_is_refused(change, sentence):
 def test_an_option_that_is_none_is_refused(call, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         call([1.0, 2, 3, 4], [1, 0, 1, 1], [0, 1, 0, 1])
+
+
+def test_the_first_event_of_the_skin_in_the_pilot_is_that_of_r(shared, agrees):
+    cases = json.loads((shared / "oracles/linear_binary.json").read_text(encoding="utf-8"))["cases"]
+    case = next(each for each in cases if each["id"] == "cdiscpilot_adtte")
+    data = pd.read_csv(shared / "oracles" / case["inputs"]["dataset"])
+    groups = np.sort(data.TRTAN.unique())  # placebo, low dose, high dose
+    times, events, arms = data.AVAL.to_numpy(), 1 - data.CNSR.to_numpy(), data.TRTAN.to_numpy()
+    median = quantile(np.where(arms == groups[:, None], times, np.nan), events, scale="log-log")
+    test = logrank_arms(times, events, arms)
+    fit = cox(times, events, {f"{group}": (arms == group) * 1.0 for group in groups[1:]})
+    found = {
+        "n": [np.sum(arms == group) for group in groups],
+        "events": [events[arms == group].sum() for group in groups],
+        **{"median": median.value, "median_loglog_lower": median.lower, "median_loglog_upper": median.upper},
+        **{"logrank_chisq": test.chi2, "logrank_df": test.df, "cox_hr": np.exp(fit.coefficient), "cox_p": fit.p},
+        **{"hr_lower": np.exp(fit.lower), "hr_upper": np.exp(fit.upper)},
+    }
+    assert np.isnan(median.value[0])  # of placebo, more than half had none
+    agrees(found, case["expected"], lambda path: {"rel": case["tolerance"]["rel"], "abs": 0})
