@@ -56,3 +56,12 @@ def test_files_that_it_names_are_there():
 def test_every_benchmark_that_it_names_is_there():
     for name in re.findall(r"\./dev bench (\w+)", README):
         assert (ROOT / "tests" / "benchmarks" / f"{name}.py").exists()
+
+
+def test_the_statistics_that_it_shows_are_told(capsys):
+    block = re.search(r"    import numpy as np\n    from analysis\.statistics.*?hazard ratio\n", README, re.S)
+    assert block is not None
+    exec("\n".join(line[4:] for line in block[0].splitlines()), {})
+    power, ratio = map(float, capsys.readouterr().out.split())
+    # 1 / mean 10 over 1 / mean 14; 330 events have a power of 86 % by Schoenfeld.
+    assert 1.36 < ratio < 1.44 and 0.8 < power < 0.92
