@@ -41,3 +41,11 @@ def interval(
     p = sided * tail if sided == 2 else tail
     columns = np.broadcast_arrays(value, se, value - half, value + half, p, subjects, statistic, df)
     return Estimate(*(each.astype(float) for each in columns), np.broadcast_to(trouble, columns[0].shape).astype(int))  # type: ignore[call-arg]
+
+
+def ratio(logarithm: Estimate) -> Estimate:
+    """Estimate of a ratio from that of its logarithm: value and interval are ratios, se stays that of the logarithm."""
+    with np.errstate(over="ignore"):
+        return logarithm._replace(
+            value=np.exp(logarithm.value), lower=np.exp(logarithm.lower), upper=np.exp(logarithm.upper)
+        )

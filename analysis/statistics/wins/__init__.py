@@ -1,0 +1,1 @@
+"""Comparisons of all pairs over a hierarchy of outcomes, the most important first."""
