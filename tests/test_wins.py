@@ -231,13 +231,19 @@ def test_equal_weights_of_strata_add_their_pairs():
     np.testing.assert_allclose(wins.win_ratio.value, wins.wins.sum(-1) / wins.losses.sum(-1), rtol=1e-12)
 
 
+def test_what_is_not_known_decides_nothing():
+    times, events = [5.0, 1.0, 3.0, 2.0], [0.0, 1.0, np.nan, 1.0]
+    wins = win_statistics([Outcome(times, events)], [1, 0, 0, 1], (1, 0))
+    assert (wins.wins, wins.losses, wins.pairs, wins.net_benefit.subjects) == (2, 0, 2, 3)
+
+
 def test_degenerate_sets_have_a_code_and_harm_no_other():
     values = np.array([[1.0, 2, 3, 4], [1, 1, 1, 1], [1, 2, 3, 4], [np.nan, np.nan, 3, 4]])
     arms = np.array([[0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1]])
     wins = win_statistics([Outcome(values)], arms, (1, 0))
     trouble = [Trouble.NONE, Trouble.CONSTANT, Trouble.SEPARATED, Trouble.EMPTY_ARM]
     np.testing.assert_array_equal(wins.win_ratio.trouble, trouble)
-    np.testing.assert_array_equal(wins.win_ratio.value, [3.0, np.nan, np.inf, np.nan])
+    np.testing.assert_allclose(wins.win_ratio.value, [3.0, np.nan, np.inf, np.nan], rtol=1e-12)
     np.testing.assert_array_equal(np.isnan(wins.win_ratio.se), [False, True, True, True])
     np.testing.assert_array_equal(wins.net_benefit.value, [0.5, 0.0, 1.0, np.nan])
     np.testing.assert_array_equal(wins.win_ratio.subjects, [4, 4, 4, 0])

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.statistics.arrays import plain, together
+from analysis.statistics.contrast import codes_of
 from analysis.statistics.wins.outcome import Level, Outcome, levels
 
 
@@ -30,13 +31,8 @@ def read(outcomes: Sequence[Outcome], arms: Any, contrast: tuple[int, int], stra
     Raises ValueError for what does not fit together.
     """
     found = levels(outcomes)
-    codes = plain(arms, "arms")
+    codes = codes_of(arms, contrast)
     groups = np.zeros_like(codes) if strata is None else plain(strata, "strata")
-    if len(contrast) != 2 or contrast[0] == contrast[1]:
-        raise ValueError(f"contrast is {contrast}; give the codes of two arms")
-    for code in contrast:
-        if not (codes == code).any():
-            raise ValueError(f"contrast names arm {code}, which nobody is in; arms are {np.unique(codes).tolist()}")
     named = {f"outcome {number}": each.reach for number, each in enumerate(found, 1)}
     first, *_ = together(arms=codes, strata=groups, **named)
     leading = first.shape[:-1]

@@ -53,10 +53,11 @@ def _level(outcome: Outcome, name: str) -> Level:
         values = values if outcome.better == "higher" else -values
         return Level(values, values, margin, swapped=False)
     events = plain(outcome.events, f"events of {name}")
-    if not np.isin(events, (0.0, 1.0)).all():
+    if not np.isin(events[~np.isnan(events)], (0.0, 1.0)).all():
         raise ValueError(f"events of {name} holds what is neither true nor false; give one of these a subject")
     if (values < 0).any():
         raise ValueError(f"{name} holds a negative time; count times from 0")
     values, happened = together(**{name: values, "its events": events})
+    values = np.where(np.isnan(happened), np.nan, values)
     happened = happened == 1.0
     return Level(values, np.where(happened, values, np.inf), margin, outcome.better == "lower")

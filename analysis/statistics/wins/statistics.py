@@ -60,7 +60,8 @@ def win_statistics(
     "null": as if arms were alike, wins as likely as losses (Dong et al. 2016, and 2018 for strata).
 
     Where no pair is decided the win ratio is NaN and the trouble is CONSTANT; where all that are decided go one way it
-    is 0 or infinite without an interval, and the trouble is SEPARATED. Raises ValueError for what is no such call.
+    is 0 or infinite without an interval, and the trouble is SEPARATED. Where an estimate of a variance is not above 0,
+    which can happen in small sets, the trouble is TOO_FEW. Raises ValueError for what is no such call.
     Pocock et al. 2012, Eur Heart J 33:176; Buyse 2010, Stat Med 29:3245; Bebu & Lachin 2016, Biostatistics 17:178;
     Dong et al. 2016, Pharm Stat 15:430; 2018, J Biopharm Stat 28:778; 2020, Stat Biopharm Res 12:99.
     """
@@ -96,14 +97,17 @@ def win_statistics(
     ties = pairs - wins.sum(-1) - losses.sum(-1)
     summaries = _summaries(total, won, lost, spread, variance == "null")
     estimates = []
-    for number, (value, se) in enumerate(summaries):
-        decided = (won > 0) & (lost > 0) if number == 0 else se > 0
+    one_way = (won == 0) | (lost == 0)
+    all_one_way = np.maximum(won, lost) == total
+    separated = (one_way, all_one_way & ~(summaries[1][1] > 0), all_one_way)
+    for (value, se), infinite in zip(summaries, separated, strict=True):
         trouble = troubled(
             shape,
             (empty, Trouble.EMPTY_ARM),
             (won + lost == 0, Trouble.CONSTANT),
             (too_few, Trouble.TOO_FEW),
-            (~decided, Trouble.SEPARATED),
+            (infinite, Trouble.SEPARATED),
+            (~(se > 0), Trouble.TOO_FEW),
         )
         se = np.where(trouble == 0, se, np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
