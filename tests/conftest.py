@@ -1,5 +1,6 @@
 """What tests share: a small study, and one real run of it."""
 
+import fcntl
 import json
 import logging
 import math
@@ -51,12 +52,24 @@ def small_text() -> str:
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> Path:
-    """A finished run of the small study: simulated by two processes, conducted and analysed."""
+    """A finished run of the small study: simulated by two processes, conducted and analysed.
+
+    One process of the tests makes it; each has a copy of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made"
+    made.mkdir(exist_ok=True)
+    with (made / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "done").exists():
+            path = made / "study.yaml"
+            path.write_text(small_text, encoding="utf-8")
+            run(read(path), made / "run", map=local(2), chunk=512)
+            summarise(made / "run")
+            (made / "done").touch()
     folder = tmp_path_factory.mktemp("small")
-    path = folder / "study.yaml"
-    path.write_text(small_text, encoding="utf-8")
-    run(read(path), folder / "run", map=local(2), chunk=512)
-    summarise(folder / "run")
+    shutil.copy(made / "study.yaml", folder)
+    shutil.copytree(made / "run", folder / "run")
     return folder / "run"
 
 
