@@ -32,8 +32,8 @@ def probability_best(arms: Sequence[Law], highest: bool = True) -> np.ndarray:
 
         P_k = int prod over j != k of F_j(x) dF_k(x)
 
-    arms: one law each; highest: or the lowest. Error below 1e-9; a Beta with a second shape below 0.3 lies in part
-    nearer to 1 than numbers can tell. Raises ValueError for no arms.
+    arms: one law each; highest: or the lowest. Error below 1e-9, but for a Beta whose second shape is below 0.3: part
+    of it lies nearer to 1 than numbers can tell. Raises ValueError for no arms.
     """
     if not arms:
         raise ValueError("there are no arms; give the law of each")
