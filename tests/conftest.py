@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # What is compiled is shared by all processes of a session, and nothing is written to the user's home.
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -23,6 +24,10 @@ from analysis.summary import summarise
 from cluster.local import local
 from trials.run import run
 from trials.study import read
+
+# The same examples every time.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 SHARED = Path(__file__).parents[2] / "shared"
 CHROMIUM = Path("/usr/bin/chromium")

@@ -202,6 +202,11 @@ def test_fiellers_region_holds_the_ratios_whose_net_benefit_may_be_nought(cost, 
         np.testing.assert_array_equal(inside, between if ratio.region == Region.BETWEEN else outside)
 
 
+def test_an_effect_next_to_nothing_has_an_infinite_ratio():
+    found = difference(*people(), (1, 0))._replace(cost=np.float64(1.0), effect=np.float64(2e-311))
+    assert cost_effectiveness_ratio(found).value == np.inf
+
+
 def test_bootstrap_is_fixed_by_its_seed_and_finds_the_errors():
     data = people(400)
     found = difference(*data, (1, 0))

@@ -102,7 +102,8 @@ def cost_effectiveness_ratio(found: Difference, alpha: float = 0.05) -> Ratio:
     b = found.cost * found.effect - z2 * found.covariance
     c = found.cost**2 - z2 * found.cost_variance
     inner = b**2 - a * c
-    with np.errstate(divide="ignore", invalid="ignore"):
+    # Over an effect next to nothing the ratio, and its limits, are rightly infinite.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         value = np.where(found.effect != 0, found.cost / found.effect, np.nan)
         root = np.sqrt(inner)
         ends = np.sort(np.stack([(b - root) / a, (b + root) / a]), axis=0)
